@@ -1,0 +1,8 @@
+//! `redis-gitops`: what Git says is what runs, and it proves it.
+//!
+//! The rooms and who may use whom are described in `docs/architecture.md` and
+//! kept by `tests/architecture.rs`.
+
+pub mod resource;
+pub mod revision;
+pub mod snapshot;
