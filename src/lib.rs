@@ -3,6 +3,12 @@
 //! The rooms and who may use whom are described in `docs/architecture.md` and
 //! kept by `tests/architecture.rs`.
 
+pub mod desired;
+pub mod difference;
+pub mod inventory;
+pub mod live;
+pub mod plan;
 pub mod resource;
 pub mod revision;
 pub mod snapshot;
+pub mod status;
