@@ -3,6 +3,10 @@
 //! The rooms and who may use whom are described in `docs/architecture.md` and
 //! kept by `tests/architecture.rs`.
 
+pub mod config;
+pub mod environment;
+pub mod git;
+pub mod repository;
 pub mod resource;
 pub mod revision;
 pub mod snapshot;
