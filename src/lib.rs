@@ -3,11 +3,15 @@
 //! The rooms and who may use whom are described in `docs/architecture.md` and
 //! kept by `tests/architecture.rs`.
 
+pub mod config;
 pub mod desired;
 pub mod difference;
+pub mod environment;
+pub mod git;
 pub mod inventory;
 pub mod live;
 pub mod plan;
+pub mod repository;
 pub mod resource;
 pub mod revision;
 pub mod snapshot;
