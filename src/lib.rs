@@ -17,3 +17,4 @@ pub mod resource;
 pub mod revision;
 pub mod snapshot;
 pub mod status;
+pub mod telemetry;
