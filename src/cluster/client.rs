@@ -15,7 +15,7 @@ use super::{
     discovery::{Discovery, Kind},
     error::ClusterError,
 };
-use crate::resource::ObjectKey;
+use crate::{resource::ObjectKey, telemetry::Verb};
 
 /// The deadline of every request that is not a watch.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,9 +23,9 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// The field manager of everything the daemon applies.
 pub const FIELD_MANAGER: &str = "redis-gitops";
 
-/// Told of every finished request: the verb (`get`, `list`, `apply`, …) and the
-/// HTTP status, or `error` when there was none.
-pub type RequestObserver = Arc<dyn Fn(&str, &str) + Send + Sync>;
+/// Told of every finished request: the verb and the HTTP status; `None` when there
+/// was no answer.
+pub type RequestObserver = Arc<dyn Fn(Verb, Option<u16>) + Send + Sync>;
 
 /// How to find the API server.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +94,7 @@ impl Cluster {
         &self.inner.client
     }
 
-    pub(super) fn observe(&self, verb: &str, code: &str) {
+    pub(super) fn observe(&self, verb: Verb, code: Option<u16>) {
         (self.inner.observer)(verb, code);
     }
 
@@ -102,27 +102,27 @@ impl Cluster {
     /// begins every error.
     pub(super) async fn send(
         &self,
-        verb: &str,
+        verb: Verb,
         operation: &str,
         request: Request<Vec<u8>>,
     ) -> Result<Value, ClusterError> {
         match tokio::time::timeout(DEADLINE, self.exchange(verb, operation, request)).await {
             Ok(answer) => answer,
             Err(_) => {
-                self.observe(verb, "error");
+                self.observe(verb, None);
                 Err(ClusterError::Deadline { operation: operation.to_owned(), deadline: DEADLINE })
             }
         }
     }
 
-    async fn exchange(&self, verb: &str, operation: &str, request: Request<Vec<u8>>) -> Result<Value, ClusterError> {
+    async fn exchange(&self, verb: Verb, operation: &str, request: Request<Vec<u8>>) -> Result<Value, ClusterError> {
         let transient = |message: String| ClusterError::Transient { operation: operation.to_owned(), message };
         let response = self.inner.client.send(request.map(Body::from)).await.map_err(|error| {
-            self.observe(verb, "error");
+            self.observe(verb, None);
             transient(with_causes(&error))
         })?;
         let code = response.status();
-        self.observe(verb, code.as_str());
+        self.observe(verb, Some(code.as_u16()));
         let bytes = response.into_body().collect().await.map_err(|error| transient(with_causes(&error)))?.to_bytes();
         if code.is_success() {
             // The parser's own message may quote the content, which may be a Secret.

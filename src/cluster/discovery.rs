@@ -9,7 +9,10 @@ use super::{
     client::{Cluster, request},
     error::ClusterError,
 };
-use crate::live::{Rejection, RejectionClass};
+use crate::{
+    live::{Rejection, RejectionClass},
+    telemetry::Verb,
+};
 
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
@@ -42,10 +45,10 @@ pub struct Discovery {
 impl Discovery {
     pub(super) async fn read(cluster: &Cluster) -> Result<Self, ClusterError> {
         let mut found = Self::default();
-        let version = cluster.send("get", "read the API server's version", get("/version")).await?;
+        let version = cluster.send(Verb::Get, "read the API server's version", get("/version")).await?;
         found.git_version = text(&version, "/gitVersion").to_owned();
         for root in ["/api", "/apis"] {
-            let answer = cluster.send("get", &format!("discover {root}"), get(root)).await?;
+            let answer = cluster.send(Verb::Get, &format!("discover {root}"), get(root)).await?;
             let Some(groups) = answer.get("items").and_then(Value::as_array) else {
                 return Err(ClusterError::Protocol {
                     operation: format!("discover {root}"),

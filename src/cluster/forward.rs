@@ -7,6 +7,7 @@ use super::{
     client::{Cluster, DEADLINE, with_causes},
     error::ClusterError,
 };
+use crate::telemetry::Verb;
 
 /// A byte stream to a pod.
 pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -23,19 +24,19 @@ impl Cluster {
         let transient = |message: String| ClusterError::Transient { operation: operation.clone(), message };
         match opened {
             Err(_) => {
-                self.observe("port-forward", "error");
+                self.observe(Verb::Forward, None);
                 Err(ClusterError::Deadline { operation, deadline: DEADLINE })
             }
             Ok(Err(kube::Error::Api(status))) => {
-                self.observe("port-forward", &status.code.to_string());
+                self.observe(Verb::Forward, Some(status.code));
                 Err(ClusterError::from_status(&operation, status.code, &status))
             }
             Ok(Err(error)) => {
-                self.observe("port-forward", "error");
+                self.observe(Verb::Forward, None);
                 Err(transient(with_causes(&error)))
             }
             Ok(Ok(mut forwarder)) => {
-                self.observe("port-forward", "101");
+                self.observe(Verb::Forward, Some(101));
                 match forwarder.take_stream(port) {
                     Some(stream) => Ok(Box::new(stream)),
                     None => Err(transient("the API server opened no stream".to_owned())),

@@ -9,7 +9,10 @@ use super::{
     discovery::Kind,
     error::ClusterError,
 };
-use crate::resource::{Manifest, ObjectKey};
+use crate::{
+    resource::{Manifest, ObjectKey},
+    telemetry::Verb,
+};
 
 /// Whether a write is carried out or only tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ impl Cluster {
     /// Reads one object; `None` when there is none (or no such namespace).
     pub async fn get(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Value>, ClusterError> {
         let operation = format!("get {key}");
-        match self.send("get", &operation, request(Method::GET, &kind.object_path(key), None, Vec::new())).await {
+        match self.send(Verb::Get, &operation, request(Method::GET, &kind.object_path(key), None, Vec::new())).await {
             Ok(object) => Ok(Some(object)),
             Err(ClusterError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -53,8 +56,8 @@ impl Cluster {
             metadata.insert("uid".to_owned(), Value::from(uid));
         }
         let (verb, word, dry) = match mode {
-            Mode::DryRun => ("dry-run", "dry-run apply", "&dryRun=All"),
-            Mode::Write => ("apply", "apply", ""),
+            Mode::DryRun => (Verb::DryRun, "dry-run apply", "&dryRun=All"),
+            Mode::Write => (Verb::Apply, "apply", ""),
         };
         let uri = format!(
             "{}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict{dry}",
@@ -80,7 +83,7 @@ impl Cluster {
         ]);
         let uri = format!("{}?fieldManager={FIELD_MANAGER}", kind.object_path(key));
         let request = request(Method::PATCH, &uri, Some("application/json-patch+json"), to_bytes(&patch));
-        match self.send("patch", &format!("take over fields of {key}"), request).await {
+        match self.send(Verb::Patch, &format!("take over fields of {key}"), request).await {
             // A failed "test" is answered as 422: the object changed, it is not invalid.
             Err(ClusterError::Rejected { operation, rejection }) if rejection.message.contains("test") => {
                 Err(ClusterError::Conflict { operation, message: rejection.message })
@@ -105,7 +108,7 @@ impl Cluster {
             "preconditions": {"uid": uid, "resourceVersion": resource_version},
         });
         let request = request(Method::DELETE, &kind.object_path(key), Some("application/json"), to_bytes(&options));
-        match self.send("delete", &format!("delete {key}"), request).await {
+        match self.send(Verb::Delete, &format!("delete {key}"), request).await {
             Ok(_) | Err(ClusterError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -115,14 +118,14 @@ impl Cluster {
     pub(super) async fn create(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, ClusterError> {
         let uri = format!("{}?fieldManager={FIELD_MANAGER}", kind.path(Some(&key.namespace), None));
         let request = request(Method::POST, &uri, Some("application/json"), to_bytes(body));
-        self.send("create", &format!("create {key}"), request).await
+        self.send(Verb::Create, &format!("create {key}"), request).await
     }
 
     /// Replaces the object; a conflict when `metadata.resourceVersion` is not the stored one.
     pub(super) async fn replace(&self, kind: &Kind, key: &ObjectKey, body: &Value) -> Result<Value, ClusterError> {
         let uri = format!("{}?fieldManager={FIELD_MANAGER}", kind.object_path(key));
         let request = request(Method::PUT, &uri, Some("application/json"), to_bytes(body));
-        self.send("update", &format!("update {key}"), request).await
+        self.send(Verb::Update, &format!("update {key}"), request).await
     }
 
     /// One page of a list, from `next` of the page before.
@@ -139,7 +142,7 @@ impl Cluster {
             uri.push_str(&escape(next));
         }
         let operation = format!("list {}", kind.plural);
-        let mut answer = self.send("list", &operation, request(Method::GET, &uri, None, Vec::new())).await?;
+        let mut answer = self.send(Verb::List, &operation, request(Method::GET, &uri, None, Vec::new())).await?;
         let meta = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let resource_version = meta("/metadata/resourceVersion").ok_or_else(|| ClusterError::Protocol {
             operation: operation.clone(),

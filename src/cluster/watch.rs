@@ -25,7 +25,7 @@ use super::{
     error::ClusterError,
     objects::escape,
 };
-use crate::resource::ObjectKey;
+use crate::{resource::ObjectKey, telemetry::Verb};
 
 /// The API server ends a watch after this many seconds; it is resumed.
 const WATCH_SECONDS: u64 = 120;
@@ -220,11 +220,11 @@ async fn once(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(broken(cluster, &operation, error)),
         Err(_) => {
-            cluster.observe("watch", "error");
+            cluster.observe(Verb::Watch, None);
             return Err(ClusterError::Deadline { operation, deadline: super::client::DEADLINE });
         }
     };
-    cluster.observe("watch", "200");
+    cluster.observe(Verb::Watch, Some(200));
     liveness.listed.store(true, Ordering::Release);
     liveness.connected.store(true, Ordering::Release);
     pin_mut!(stream);
@@ -262,11 +262,11 @@ fn take(kind: &Kind, store: &Store, event: WatchEvent<Value>, operation: &str) -
 fn broken(cluster: &Cluster, operation: &str, error: kube::Error) -> ClusterError {
     match error {
         kube::Error::Api(status) => {
-            cluster.observe("watch", &status.code.to_string());
+            cluster.observe(Verb::Watch, Some(status.code));
             ClusterError::from_status(operation, status.code, &status)
         }
         other => {
-            cluster.observe("watch", "error");
+            cluster.observe(Verb::Watch, None);
             ClusterError::Transient { operation: operation.to_owned(), message: with_causes(&other) }
         }
     }

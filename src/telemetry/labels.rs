@@ -95,14 +95,28 @@ pub enum Verb {
     Patch,
     /// Create.
     Create,
+    /// Replace.
+    Update,
     /// Delete.
     Delete,
+    /// Open a port-forward.
+    Forward,
 }
 
 impl Verb {
     /// Every value.
-    pub const ALL: [Self; 8] =
-        [Self::Get, Self::List, Self::Watch, Self::Apply, Self::DryRun, Self::Patch, Self::Create, Self::Delete];
+    pub const ALL: [Self; 10] = [
+        Self::Get,
+        Self::List,
+        Self::Watch,
+        Self::Apply,
+        Self::DryRun,
+        Self::Patch,
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Forward,
+    ];
 
     /// The label value.
     pub fn as_str(self) -> &'static str {
@@ -114,7 +128,9 @@ impl Verb {
             Self::DryRun => "dry_run",
             Self::Patch => "patch",
             Self::Create => "create",
+            Self::Update => "update",
             Self::Delete => "delete",
+            Self::Forward => "forward",
         }
     }
 }
