@@ -5,9 +5,11 @@
 
 pub mod desired;
 pub mod difference;
+pub mod http;
 pub mod inventory;
 pub mod live;
 pub mod plan;
+pub mod probe;
 pub mod resource;
 pub mod revision;
 pub mod snapshot;
