@@ -21,10 +21,10 @@ pub enum RepositoryUrl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// There is a user name or password before an `@`.
-    #[error("the URL holds a user name or password; move them to files and name those under credentials")]
+    #[error("the URL holds a user name or password")]
     Credentials,
     /// ssh, git, or the scp form.
-    #[error("only http://, https:// and file:// are supported; use the repository's https address")]
+    #[error("the URL is of a kind that is not supported (http, https and file are)")]
     Scheme,
     /// No host, or a query or fragment that no repository has.
     #[error("the URL is not of the form https://HOST/PATH")]
@@ -32,6 +32,18 @@ pub enum InvalidUrl {
     /// A relative path.
     #[error("a local repository needs an absolute path")]
     Relative,
+}
+
+impl InvalidUrl {
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Credentials => "move them to files, and name those under repository.credentials",
+            Self::Scheme => "use the repository's https address",
+            Self::Form => "write it as in https://git.example/team/repository.git",
+            Self::Relative => "write the path from the root, as in /srv/repository.git",
+        }
+    }
 }
 
 impl std::str::FromStr for RepositoryUrl {

@@ -4,11 +4,20 @@
 //! A [`Config`] is valid as a whole: defaults are merged into each environment,
 //! names are unique. [`watch`] keeps a running daemon on the newest good file.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{environment::Environment, repository::Repository};
 
+mod decode;
+pub mod duration;
 mod error;
+mod node;
+mod read;
 mod watch;
 
 pub use error::{ConfigError, Problem};
@@ -70,9 +79,16 @@ pub enum Connect {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`.
-    pub fn load(path: &std::path::Path) -> Result<Self, ConfigError> {
-        let _ = path;
-        todo!()
+    /// Reads and checks the file at `file`. All mistakes are reported together.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::Read { file: file.to_owned(), cause };
+        let text = fs::read_to_string(file).map_err(unreadable)?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads `text` as the content of `file`, which is named in problems and
+    /// from whose folder relative paths start.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        read::config(text, file).map_err(|problems| ConfigError::Invalid { problems })
     }
 }
