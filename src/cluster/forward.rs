@@ -1,7 +1,7 @@
 //! A stream to a port of a pod through the API server.
 
 use kube::Api;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::DuplexStream;
 
 use super::{
     client::{Cluster, DEADLINE, with_causes},
@@ -9,15 +9,10 @@ use super::{
 };
 use crate::telemetry::Verb;
 
-/// A byte stream to a pod.
-pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> PodStream for T {}
-
 impl Cluster {
     /// Opens a port-forward to `port` of the pod; needs the rights `get` and
     /// `create` on `pods/portforward`. Dropping the stream ends it.
-    pub async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Box<dyn PodStream>, ClusterError> {
+    pub async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<DuplexStream, ClusterError> {
         let operation = format!("port-forward to Pod/{pod} in {namespace}");
         let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client().clone(), namespace);
         let opened = tokio::time::timeout(DEADLINE, pods.portforward(pod, &[port])).await;
@@ -38,7 +33,7 @@ impl Cluster {
             Ok(Ok(mut forwarder)) => {
                 self.observe(Verb::Forward, Some(101));
                 match forwarder.take_stream(port) {
-                    Some(stream) => Ok(Box::new(stream)),
+                    Some(stream) => Ok(stream),
                     None => Err(transient("the API server opened no stream".to_owned())),
                 }
             }

@@ -71,7 +71,7 @@ pub struct InventoryName {
 }
 
 /// An inventory with what is needed to write it back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredInventory {
     /// The content.
     pub inventory: Inventory,

@@ -15,6 +15,5 @@ pub mod watch;
 pub use client::{Cluster, Connection, DEADLINE, FIELD_MANAGER, RequestObserver};
 pub use discovery::{Discovery, Kind};
 pub use error::ClusterError;
-pub use forward::PodStream;
 pub use inventory::{InventoryError, InventoryName, StoredInventory};
 pub use objects::Mode;

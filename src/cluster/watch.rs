@@ -43,8 +43,20 @@ pub struct Scope {
     pub kind: String,
     /// One namespace, or all.
     pub namespace: Option<String>,
-    /// A label selector as the API takes it.
+    /// `label` (it exists) or `label=value`.
     pub selector: String,
+}
+
+impl Scope {
+    /// Whether the selector (`label` or `label=value`) selects the object.
+    fn selects(&self, object: &Value) -> bool {
+        let (label, wanted) = match self.selector.split_once('=') {
+            Some((label, value)) => (label, Some(value)),
+            None => (self.selector.as_str(), None),
+        };
+        let found = object.pointer("/metadata/labels").and_then(|labels| labels.get(label)).and_then(Value::as_str);
+        found.is_some() && (wanted.is_none() || wanted == found)
+    }
 }
 
 /// Told of every change in the store; must not block.
@@ -136,7 +148,8 @@ impl Store {
         let gone: Vec<(ObjectKey, Arc<Value>)> = self.select(|key, object| {
             let covered = key.kind == scope.kind
                 && key.group == group
-                && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace);
+                && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+                && scope.selects(object);
             covered && !seen.contains(key) && !is_newer_than(object, newest)
         });
         for (key, object) in gone {
@@ -310,7 +323,7 @@ mod tests {
     use super::*;
 
     fn object(version: &str) -> Value {
-        json!({"metadata": {"uid": "u", "name": "redis", "resourceVersion": version}})
+        json!({"metadata": {"uid": "u", "name": "redis", "resourceVersion": version, "labels": {"mine": "yes"}}})
     }
 
     fn key() -> ObjectKey {

@@ -1,0 +1,26 @@
+//! The loop: asks the edges, calls the core, carries the plan out, publishes status.
+//!
+//! One task follows the repository, one task per environment reconciles it, one
+//! per environment asks its Redis. They meet in channels and in the status board;
+//! wake-ups carry no data.
+
+mod board;
+mod environment;
+mod execute;
+mod ledger;
+mod observe;
+mod pace;
+mod prober;
+pub mod render;
+mod report;
+mod repository;
+mod watches;
+
+pub use board::Board;
+pub use environment::{EnvironmentLoop, Shared};
+pub use prober::Prober;
+pub use repository::{RepositoryLoop, Tip, TipMap};
+pub use watches::Watches;
+
+/// The label on every applied object: the name of its environment.
+pub const ENVIRONMENT_LABEL: &str = "redis-gitops/environment";
