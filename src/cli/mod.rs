@@ -1,0 +1,3 @@
+//! The command line: one file per verb, each thin.
+
+pub mod validate;
