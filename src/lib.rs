@@ -3,6 +3,7 @@
 //! The rooms and who may use whom are described in `docs/architecture.md` and
 //! kept by `tests/architecture.rs`.
 
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod desired;

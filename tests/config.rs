@@ -9,6 +9,7 @@ use std::{
 };
 
 use redis_gitops::{
+    cli::validate::{Output, ValidateArgs},
     config::{Config, ConfigError, Connect, Scope, Watch},
     environment::DriftPolicy,
     repository::Credentials,
@@ -201,4 +202,51 @@ async fn dropping_the_watch_ends_it() {
     drop(watch);
     let ended = async { while config.changed().await.is_ok() {} };
     soon("the end", ended).await;
+}
+
+fn validate(file: &Path, output: Output) -> (bool, String) {
+    let mut out = Vec::new();
+    let args = ValidateArgs { config: file.to_owned(), output };
+    let valid = redis_gitops::cli::validate::run(&args, &mut out).expect("a buffer takes everything");
+    (valid, String::from_utf8(out).expect("text"))
+}
+
+#[test]
+fn validate_shows_the_environments_with_their_defaults() {
+    let file = root().join("deploy/config.example.yaml");
+    let (valid, text) = validate(&file, Output::Text);
+    assert!(valid);
+    let row = text.lines().find(|line| line.starts_with("prod ")).expect("a row for prod");
+    let cells: Vec<_> = row.split_whitespace().collect();
+    let expected = ["prod", "env/prod", "project-template", "redis", "alert", "no", "charts/redis"];
+    assert_eq!(cells[..7], expected, "{text}");
+}
+
+/// What `--output json` shows is itself a configuration, and means the same.
+#[test]
+fn validate_as_json_reads_back_as_the_same_configuration() {
+    for file in ["deploy/config.example.yaml", "tests/config/good/aliases.yaml"] {
+        let file = root().join(file);
+        let (valid, text) = validate(&file, Output::Json);
+        assert!(valid);
+        let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        value.as_object_mut().expect("an object").remove("valid");
+        let again = Config::parse(&value.to_string(), &file).expect("a configuration");
+        assert_eq!(again, Config::load(&file).expect("a good file"));
+    }
+}
+
+#[test]
+fn validate_reports_every_mistake_in_both_forms() {
+    let file = root().join("tests/config/bad/names.yaml");
+    let (valid, text) = validate(&file, Output::Text);
+    assert!(!valid);
+    let (valid, json) = validate(&file, Output::Json);
+    assert!(!valid);
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(value["problems"].as_array().expect("a list").len(), text.lines().count());
+    assert_eq!(value["problems"][0]["line"], 4);
+
+    let (valid, text) = validate(Path::new("/nowhere/config.yaml"), Output::Json);
+    assert!(!valid && text.contains("/nowhere/config.yaml"), "{text}");
 }

@@ -92,7 +92,9 @@ impl Section {
 
     /// The value of `key` unless it is absent or null.
     pub fn get(&mut self, key: &'static str) -> Option<Rc<Node>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let Content::Mapping(entries) = &self.node.content else { return None };
         let entry = entries.iter().find(|entry| entry.key == key)?;
         (!entry.value.is_null()).then(|| Rc::clone(&entry.value))
@@ -104,6 +106,16 @@ impl Section {
         let empty = || Rc::new(Node { at, content: Content::Mapping(Vec::new()) });
         let node = self.get(key).unwrap_or_else(empty);
         Section::new(decoder, &node, self.path(key))
+    }
+
+    /// Like [`Self::list`], where an empty list is reported as well.
+    pub fn filled_list(&mut self, decoder: &mut Decoder, key: &'static str) -> Option<Vec<(Rc<Node>, String)>> {
+        let node = self.get(key)?;
+        if matches!(&node.content, Content::Sequence(items) if items.is_empty()) {
+            let rejection = Rejection::new("is an empty list", "add at least one item");
+            decoder.report(node.at, &self.path(key), rejection);
+        }
+        self.list(decoder, key)
     }
 
     /// The items of the list below `key`, each with its path.

@@ -55,7 +55,7 @@ fn document(decoder: &mut Decoder, root: &Rc<Node>, folder: &Path) -> Option<Con
     let probe = probe(decoder, section);
     let section = top.section(decoder, "defaults");
     let defaults = Defaults::read(decoder, section);
-    let environments = match top.list(decoder, "environments") {
+    let environments = match top.filled_list(decoder, "environments") {
         Some(items) => environments(decoder, items, &defaults),
         None => {
             top.missing(decoder, "environments");

@@ -22,7 +22,7 @@ use ureq::{
     tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider},
 };
 
-use super::{GitError, RemoteFailure};
+use super::{GitError, Operation, RemoteFailure};
 use crate::repository::{Credentials, Repository};
 
 const LIST: &str = "/info/refs?service=git-upload-pack";
@@ -76,7 +76,14 @@ fn agent(repository: &Repository, authorities: Option<&[u8]>) -> Result<Agent, G
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
-    let proxy = repository.proxy.as_deref().and_then(|proxy| Proxy::new(proxy).ok());
+    let proxy = repository.proxy.as_deref().map(|proxy| {
+        Proxy::new(proxy).map_err(|_| GitError::Remote {
+            operation: Operation::List,
+            url: repository.url.clone(),
+            failure: RemoteFailure::Unreachable(format!("the proxy {proxy} is not an http address")),
+        })
+    });
+    let proxy = proxy.transpose()?;
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -257,7 +264,7 @@ fn redirected(base: &str, location: Option<&HeaderValue>) -> Result<String, Remo
     let from: Uri = base.parse().map_err(|_| refused())?;
     let (from_authority, from_scheme) = (from.authority().map(|a| a.as_str()), from.scheme_str());
     let absolute = match target.authority() {
-        None if location.starts_with('/') => {
+        None if location.starts_with('/') && !location.starts_with("//") => {
             format!("{}://{}{location}", from_scheme.unwrap_or_default(), from_authority.unwrap_or_default())
         }
         Some(authority) if !authority.as_str().contains('@') => {

@@ -1,0 +1,614 @@
+//! The mirror against Git's own server, well-behaved and not.
+
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use redis_gitops::{
+    environment::BranchName,
+    git::{BranchTip, GitError, Mirror, Operation, Rebuilt, RemoteFailure, Tips},
+    repository::{Credentials, Repository},
+    revision::Revision,
+};
+
+#[path = "support/git_server.rs"]
+mod git_server;
+
+use git_server::{Behaviour, GitServer, Origin, git};
+
+fn branch(name: &str) -> BranchName {
+    name.parse().expect("a branch name")
+}
+
+fn repository(url: &str) -> Repository {
+    Repository {
+        url: url.parse().expect("a URL"),
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(30),
+        ca_file: None,
+        proxy: None,
+        credentials: Credentials::Anonymous,
+    }
+}
+
+/// An origin, a server for it, and a folder for mirrors.
+struct Setting {
+    origin: Origin,
+    server: GitServer,
+    data: tempfile::TempDir,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let origin = Origin::new();
+        let server = GitServer::start(origin.root());
+        Self { origin, server, data: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn repository(&self) -> Repository {
+        repository(&self.server.url("repo.git"))
+    }
+
+    async fn mirror(&self) -> Mirror {
+        Mirror::open(self.repository(), self.data.path()).await.expect("a new mirror")
+    }
+
+    fn folder(&self) -> PathBuf {
+        let entries = fs::read_dir(self.data.path().join("git")).expect("the folder of mirrors");
+        let is_mirror = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "git");
+        entries.map(|entry| entry.expect("an entry").path()).find(is_mirror).expect("a mirror")
+    }
+}
+
+async fn tips(mirror: &Mirror) -> Tips {
+    mirror.poll(&[branch("env/dev")]).await.expect("a poll")
+}
+
+async fn failure(mirror: &Mirror) -> (Operation, RemoteFailure) {
+    match mirror.poll(&[branch("env/dev")]).await.expect_err("the poll must fail") {
+        GitError::Remote { operation, failure, .. } => (operation, failure),
+        other => panic!("not a failure of the remote: {other}"),
+    }
+}
+
+fn at(tips: &Tips, name: &str) -> (String, bool) {
+    match &tips.branches[&branch(name)] {
+        BranchTip::At { revision, rewound } => (revision.to_string(), *rewound),
+        BranchTip::Missing => panic!("{name} is missing"),
+    }
+}
+
+fn revision(tips: &Tips) -> Revision {
+    Revision::try_from(at(tips, "env/dev").0).expect("a full id")
+}
+
+fn content(mirror: &Mirror, revision: &Revision, path: &str) -> Option<String> {
+    let snapshot = mirror.snapshot(revision).expect("a fetched commit");
+    let bytes = snapshot.files.read(path).expect("a readable file")?;
+    Some(String::from_utf8(bytes.to_vec()).expect("text"))
+}
+
+const VALUES: &str = "environments/dev/values.yaml";
+
+/// The error and all its sources, as a log would show them.
+fn shown(error: &GitError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_first_poll_fetches_and_the_files_can_be_read() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    assert_eq!(mirror.last_known(&branch("env/dev")).expect("a readable mirror"), None);
+
+    let tips = tips(&mirror).await;
+    assert!(tips.fetched && tips.rebuilt.is_none());
+    assert_eq!(at(&tips, "env/dev").0, git(&setting.origin.work(), &["rev-parse", "HEAD"]));
+    let revision = revision(&tips);
+    assert_eq!(content(&mirror, &revision, VALUES).as_deref(), Some("replicaCount: 1\n"));
+    assert_eq!(content(&mirror, &revision, "nothing/here.yaml"), None);
+    assert_eq!(content(&mirror, &revision, "environments"), None, "a folder is no file");
+
+    let info = mirror.commit_info(&revision).expect("a fetched commit");
+    assert_eq!(info.author, "Ada <ada@example.com>");
+    assert_eq!(info.subject, "Begin with one replica");
+    assert_eq!(info.time.to_string(), "2026-01-02T03:04:05Z");
+}
+
+#[tokio::test]
+async fn a_poll_that_finds_nothing_new_is_one_request() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let first = tips(&mirror).await;
+    setting.server.requests();
+
+    let second = tips(&mirror).await;
+    assert!(!second.fetched);
+    assert_eq!(second.branches, first.branches);
+    assert_eq!(setting.server.requests(), ["GET /repo.git/info/refs?service=git-upload-pack"]);
+}
+
+#[tokio::test]
+async fn one_fetch_serves_all_branches_and_a_missing_one_is_said() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    tips(&mirror).await;
+    let staging = setting.origin.commit("env/staging", &[("a", "1")], "Stage");
+    let dev = setting.origin.commit("env/dev", &[("a", "2")], "Develop");
+    setting.server.requests();
+
+    let names = [branch("env/dev"), branch("env/staging"), branch("env/prod")];
+    let found = mirror.poll(&names).await.expect("a poll");
+    assert_eq!(at(&found, "env/dev"), (dev, false));
+    assert_eq!(at(&found, "env/staging"), (staging, false));
+    assert_eq!(found.branches[&branch("env/prod")], BranchTip::Missing);
+    let requests = setting.server.requests();
+    assert_eq!(requests.iter().filter(|request| request.starts_with("GET")).count(), 1, "{requests:?}");
+
+    git(&setting.origin.bare(), &["update-ref", "-d", "refs/heads/env/staging"]);
+    let gone = mirror.poll(&names).await.expect("a poll");
+    assert_eq!(gone.branches[&branch("env/staging")], BranchTip::Missing);
+    assert!(!gone.fetched);
+}
+
+#[tokio::test]
+async fn an_old_snapshot_outlives_pushes() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let before = revision(&tips(&mirror).await);
+    let snapshot = mirror.snapshot(&before).expect("a fetched commit");
+    setting.origin.commit("env/dev", &[(VALUES, "replicaCount: 2\n")], "Grow");
+    let after = revision(&tips(&mirror).await);
+    let old = snapshot.files.read(VALUES).expect("a readable file").expect("the file");
+    assert_eq!(&*old, b"replicaCount: 1\n");
+    assert_eq!(content(&mirror, &after, VALUES).as_deref(), Some("replicaCount: 2\n"));
+}
+
+#[tokio::test]
+async fn a_force_push_is_followed_and_said_once() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let first = revision(&tips(&mirror).await);
+    setting.origin.commit("env/dev", &[(VALUES, "replicaCount: 2\n")], "Grow");
+    let second = tips(&mirror).await;
+    assert!(!at(&second, "env/dev").1, "a commit on top is no rewind");
+
+    git(&setting.origin.work(), &["reset", "-q", "--hard", first.as_str()]);
+    setting.origin.push("env/dev");
+    assert_eq!(at(&tips(&mirror).await, "env/dev"), (first.to_string(), true), "back to an old commit");
+    assert_eq!(at(&tips(&mirror).await, "env/dev"), (first.to_string(), false));
+
+    git(&setting.origin.work(), &["commit", "-q", "--amend", "-m", "Begin otherwise"]);
+    let amended = setting.origin.push("env/dev");
+    assert_eq!(at(&tips(&mirror).await, "env/dev"), (amended, true), "a rewritten commit");
+    assert_eq!(content(&mirror, &revision(&second), VALUES).as_deref(), Some("replicaCount: 2\n"));
+}
+
+#[tokio::test]
+async fn credentials_come_from_files_that_are_read_each_time() {
+    let setting = Setting::new();
+    setting.server.require_login("deploy", "correct horse");
+    let (user, password) = (setting.data.path().join("user"), setting.data.path().join("password"));
+    fs::write(&user, "deploy\n").expect("a file");
+    fs::write(&password, "planted-wrong-password\n").expect("a file");
+    let mut repository = setting.repository();
+    repository.credentials = Credentials::Basic { username_file: user, password_file: password.clone() };
+    let mirror = Mirror::open(repository, setting.data.path()).await.expect("a new mirror");
+
+    let error = mirror.poll(&[branch("env/dev")]).await.expect_err("a wrong password");
+    let refused = RemoteFailure::Authentication { status: 401 };
+    assert!(matches!(&error, GitError::Remote { failure, .. } if *failure == refused), "{error}");
+    let encoded = "ZGVwbG95OnBsYW50ZWQtd3JvbmctcGFzc3dvcmQ=";
+    for secret in ["planted-wrong-password", encoded] {
+        assert!(!shown(&error).contains(secret), "{error}");
+    }
+
+    fs::write(&password, "correct horse\n").expect("a rotated file");
+    assert!(tips(&mirror).await.fetched, "the new password is used without a restart");
+
+    fs::remove_file(&password).expect("a file");
+    let error = mirror.poll(&[branch("env/dev")]).await.expect_err("no file");
+    assert!(matches!(error, GitError::Secret { .. }) && error.to_string().contains("password"), "{error}");
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_sent_and_a_broken_one_is_not_shown() {
+    let setting = Setting::new();
+    setting.server.require_bearer("t0ken");
+    let file = setting.data.path().join("token");
+    fs::write(&file, "t0ken").expect("a file");
+    let mut repository = setting.repository();
+    repository.credentials = Credentials::Bearer { token_file: file.clone() };
+    let mirror = Mirror::open(repository, setting.data.path()).await.expect("a new mirror");
+    assert!(tips(&mirror).await.fetched);
+
+    fs::write(&file, "planted\ntoken").expect("a file");
+    let error = mirror.poll(&[branch("env/dev")]).await.expect_err("no header can hold it");
+    assert!(matches!(error, GitError::Secret { .. }), "{error}");
+    assert!(!shown(&error).contains("planted"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_at_the_deadline() {
+    let setting = Setting::new();
+    let mut repository = setting.repository();
+    repository.timeout = Duration::from_secs(1);
+    let mirror = Mirror::open(repository, setting.data.path()).await.expect("a new mirror");
+    for (behaviour, during) in [(Behaviour::Hang, Operation::List), (Behaviour::HangInPack, Operation::Fetch)] {
+        setting.server.behave(behaviour);
+        let started = Instant::now();
+        let (operation, failure) = failure(&mirror).await;
+        let took = started.elapsed();
+        assert_eq!((operation, failure), (during, RemoteFailure::Timeout { seconds: 1 }));
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+    }
+    setting.server.behave(Behaviour::Serve);
+    let relaxed = mirror.reconfigured(setting.repository()).expect("the same URL");
+    assert!(tips(&relaxed).await.fetched, "and the mirror is usable afterwards");
+}
+
+#[tokio::test]
+async fn a_poll_waits_no_longer_than_its_own_deadline_for_another() {
+    let setting = Setting::new();
+    setting.server.behave(Behaviour::Hang);
+    let mut repository = setting.repository();
+    repository.timeout = Duration::from_secs(4);
+    let slow = Mirror::open(repository.clone(), setting.data.path()).await.expect("a new mirror");
+    repository.timeout = Duration::from_secs(1);
+    let quick = slow.reconfigured(repository).expect("the same URL");
+    let names = [branch("env/dev")];
+    let hanging = tokio::spawn(async move { slow.poll(&[branch("env/dev")]).await });
+    let asked = async {
+        while setting.server.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked).await.expect("the first poll asks");
+    let error = quick.poll(&names).await.expect_err("the first poll is in the way");
+    assert!(matches!(error, GitError::Remote { failure: RemoteFailure::Timeout { .. }, .. }), "{error}");
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn a_broken_answer_changes_nothing_and_the_next_poll_recovers() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let before = revision(&tips(&mirror).await);
+    let large = "x: y\n".repeat(20_000);
+    let after = setting.origin.commit("env/dev", &[("large.yaml", &large)], "Grow");
+    for behaviour in [Behaviour::CutPack(60), Behaviour::EndPack(60), Behaviour::EndPack(0)] {
+        setting.server.behave(behaviour.clone());
+        let (operation, failure) = failure(&mirror).await;
+        assert_eq!(operation, Operation::Fetch);
+        assert!(matches!(failure, RemoteFailure::Protocol(_)), "{behaviour:?}: {failure}");
+        assert_eq!(mirror.last_known(&branch("env/dev")).expect("readable"), Some(before.clone()));
+        assert!(content(&mirror, &before, VALUES).is_some());
+    }
+    setting.server.behave(Behaviour::Serve);
+    assert_eq!(at(&tips(&mirror).await, "env/dev"), (after, false));
+}
+
+#[tokio::test]
+async fn each_kind_of_refusal_has_its_own_name() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    type Expected = fn(&RemoteFailure) -> bool;
+    let cases: [(Behaviour, Expected); 7] = [
+        (Behaviour::Status(403), |f| *f == RemoteFailure::Authentication { status: 403 }),
+        (Behaviour::Status(404), |f| *f == RemoteFailure::NotFound),
+        (Behaviour::Status(503), |f| *f == RemoteFailure::Server { status: 503 }),
+        (Behaviour::Status(429), |f| *f == RemoteFailure::Server { status: 429 }),
+        (Behaviour::Status(418), |f| matches!(f, RemoteFailure::Protocol(_))),
+        (Behaviour::Page, |f| matches!(f, RemoteFailure::Protocol(text) if text.contains("text/html"))),
+        (Behaviour::Redirect { from: "/", to: "https://elsewhere.example/x".to_owned() }, |f| {
+            *f == RemoteFailure::Redirect("https://elsewhere.example".to_owned())
+        }),
+    ];
+    for (behaviour, expected) in cases {
+        setting.server.behave(behaviour.clone());
+        let (operation, failure) = failure(&mirror).await;
+        assert_eq!(operation, Operation::List);
+        assert!(expected(&failure), "{behaviour:?}: {failure:?}");
+    }
+    setting.server.behave(Behaviour::Serve);
+    let absent = repository(&setting.server.url("no.git"));
+    let mirror = Mirror::open(absent, setting.data.path()).await.expect("a new mirror");
+    let (_, missing) = failure(&mirror).await;
+    assert_eq!(missing, RemoteFailure::NotFound);
+}
+
+#[tokio::test]
+async fn a_redirect_on_the_same_host_is_followed_for_the_whole_fetch() {
+    let setting = Setting::new();
+    let moved = Behaviour::Redirect { from: "/old.git", to: setting.server.url("repo.git") };
+    setting.server.behave(moved);
+    let old = repository(&setting.server.url("old.git"));
+    let mirror = Mirror::open(old.clone(), setting.data.path()).await.expect("a new mirror");
+    assert!(tips(&mirror).await.fetched);
+    let requests = setting.server.requests();
+    let list = "info/refs?service=git-upload-pack";
+    let expected =
+        [format!("GET /old.git/{list}"), format!("GET /repo.git/{list}"), "POST /repo.git/git-upload-pack".to_owned()];
+    assert_eq!(requests, expected);
+
+    setting.server.behave(Behaviour::Redirect { from: "/", to: setting.server.url("old.git") });
+    let (_, circular) = failure(&mirror).await;
+    assert!(matches!(&circular, RemoteFailure::Protocol(text) if text.contains("redirects")), "{circular}");
+}
+
+#[tokio::test]
+async fn the_last_commit_stays_readable_while_the_server_is_down() {
+    let Setting { origin, server, data } = Setting::new();
+    let repository = repository(&server.url("repo.git"));
+    let mirror = Mirror::open(repository.clone(), data.path()).await.expect("a new mirror");
+    let known = revision(&tips(&mirror).await);
+    drop(server);
+    let (operation, failure) = failure(&mirror).await;
+    assert_eq!(operation, Operation::List);
+    assert!(matches!(failure, RemoteFailure::Unreachable(_)), "{failure}");
+    drop(mirror);
+
+    let reopened = Mirror::open(repository, data.path()).await.expect("the mirror again");
+    assert_eq!(reopened.last_known(&branch("env/dev")).expect("readable"), Some(known.clone()));
+    assert!(content(&reopened, &known, VALUES).is_some(), "also after a restart");
+    drop(origin);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_no_connection() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let mirror = Mirror::open(repository("http://no-such-host.invalid/x.git"), data.path()).await.expect("a mirror");
+    let (_, failure) = failure(&mirror).await;
+    assert!(matches!(failure, RemoteFailure::Unreachable(_)), "{failure}");
+}
+
+/// Overwrites every object that the mirror stores.
+fn damage(folder: &Path) {
+    let packs = fs::read_dir(folder.join("objects/pack")).expect("packs");
+    for entry in packs {
+        let path = entry.expect("an entry").path();
+        let length = fs::metadata(&path).expect("a file").len();
+        fs::remove_file(&path).expect("a file");
+        fs::write(&path, vec![0; usize::try_from(length).expect("a small file")]).expect("a file");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_mirror_is_built_anew_and_said() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let known = revision(&tips(&mirror).await);
+    drop(mirror);
+    damage(&setting.folder());
+
+    let mirror = setting.mirror().await;
+    assert!(mirror.snapshot(&known).is_err(), "nothing can be read of it");
+    setting.server.behave(Behaviour::Status(503));
+    failure(&mirror).await;
+    setting.server.behave(Behaviour::Serve);
+    let rebuilt = tips(&mirror).await;
+    assert!(matches!(rebuilt.rebuilt, Some(Rebuilt::Corrupt(_))), "{rebuilt:?}");
+    assert_eq!(revision(&rebuilt), known);
+    assert!(content(&mirror, &known, VALUES).is_some());
+    assert_eq!(tips(&mirror).await.rebuilt, None, "once");
+    let left: Vec<_> = fs::read_dir(setting.data.path().join("git")).expect("a folder").collect();
+    assert_eq!(left.len(), 2, "the mirror and its lock: {left:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_lost_from_the_mirror_is_said_and_comes_back() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let known = revision(&tips(&mirror).await);
+    drop(mirror);
+    unpack(&setting.folder());
+    let blob = git(&setting.origin.work(), &["rev-parse", &format!("HEAD:{VALUES}")]);
+    fs::remove_file(setting.folder().join("objects").join(&blob[..2]).join(&blob[2..])).expect("the blob");
+
+    let mirror = setting.mirror().await;
+    assert_eq!(tips(&mirror).await.rebuilt, None, "nothing shows until it is read");
+    let files = mirror.snapshot(&known).expect("a fetched commit").files;
+    let error = files.read(VALUES).expect_err("it is lost");
+    assert!(error.to_string().contains("damaged"), "{error}");
+    let rebuilt = tips(&mirror).await.rebuilt;
+    assert!(matches!(&rebuilt, Some(Rebuilt::Corrupt(what)) if what.contains(VALUES)), "{rebuilt:?}");
+    assert!(files.read(VALUES).expect("the same snapshot works again").is_some());
+}
+
+/// Turns the packs of a repository into single files.
+fn unpack(folder: &Path) {
+    let aside = folder.join("aside");
+    for path in fs::read_dir(folder.join("objects/pack")).expect("packs").map(|entry| entry.expect("an entry").path()) {
+        if path.extension().is_some_and(|extension| extension == "pack") {
+            fs::copy(&path, &aside).expect("a copy");
+        }
+        fs::remove_file(path).expect("a file");
+    }
+    let status = Command::new("git")
+        .args(["-C", &folder.display().to_string(), "unpack-objects", "-q"])
+        .stdin(fs::File::open(&aside).expect("the pack"))
+        .status();
+    assert!(status.expect("git is installed").success());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_repository_is_built_anew_and_said() {
+    let setting = Setting::new();
+    drop(setting.mirror().await);
+    fs::remove_file(setting.folder().join("HEAD")).expect("a repository");
+    let rebuilt = tips(&setting.mirror().await).await;
+    assert!(matches!(rebuilt.rebuilt, Some(Rebuilt::Corrupt(_))), "{rebuilt:?}");
+}
+
+#[tokio::test]
+async fn many_packs_become_one_and_open_snapshots_stay() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let first = revision(&tips(&mirror).await);
+    let snapshot = mirror.snapshot(&first).expect("a fetched commit");
+    let mut rebuilt = None;
+    for push in 0..80 {
+        let expected = setting.origin.commit("env/dev", &[("count", &push.to_string())], "Count");
+        let tips = tips(&mirror).await;
+        assert_eq!(at(&tips, "env/dev"), (expected, false));
+        if tips.rebuilt.is_some() {
+            rebuilt = tips.rebuilt;
+            break;
+        }
+    }
+    assert!(matches!(rebuilt, Some(Rebuilt::Packs(packs)) if packs > 60), "{rebuilt:?}");
+    let is_pack = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "pack");
+    let packs = fs::read_dir(setting.folder().join("objects/pack")).expect("packs");
+    assert_eq!(packs.flatten().filter(is_pack).count(), 1);
+    assert_eq!(snapshot.files.read("count").expect("readable"), None);
+    assert!(snapshot.files.read(VALUES).expect("readable").is_some());
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_kept_out_until_the_first_is_gone() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let error = Mirror::open(setting.repository(), setting.data.path()).await.err().expect("it is locked");
+    assert!(matches!(&error, GitError::Locked { owner, .. } if *owner == std::process::id().to_string()), "{error}");
+    drop(mirror);
+    // What a killed process leaves behind is a lock file that nobody holds.
+    fs::write(setting.folder().with_extension("lock"), "999999\n").expect("a stale lock");
+    setting.mirror().await;
+}
+
+#[tokio::test]
+async fn links_are_refused_and_submodules_are_absent() {
+    let setting = Setting::new();
+    let work = setting.origin.work();
+    std::os::unix::fs::symlink("values.yaml", work.join("environments/dev/link.yaml")).expect("a link");
+    std::os::unix::fs::symlink("dev", work.join("environments/alias")).expect("a link");
+    let head = git(&work, &["rev-parse", "HEAD"]);
+    git(&work, &["update-index", "--add", "--cacheinfo", &format!("160000,{head},module")]);
+    git(&work, &["add", "environments"]);
+    git(&work, &["commit", "-q", "-m", "Link"]);
+    setting.origin.push("env/dev");
+    let mirror = setting.mirror().await;
+    let files = mirror.snapshot(&revision(&tips(&mirror).await)).expect("a fetched commit").files;
+
+    for path in ["environments/dev/link.yaml", "environments/alias/values.yaml"] {
+        let error = files.read(path).expect_err("a link");
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+    }
+    assert_eq!(files.read("module/x").expect("absent"), None);
+    let listed = files.list("").expect("a list");
+    assert_eq!(listed, ["environments/alias", "environments/dev/link.yaml", VALUES]);
+    assert_eq!(files.list("environments/dev").expect("a list"), ["environments/dev/link.yaml", VALUES]);
+    assert_eq!(files.list("nowhere").expect("a list"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_path_is_a_repository_too() {
+    let origin = Origin::new();
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("file://{}", origin.bare().display());
+    let mirror = Mirror::open(repository(&url), data.path()).await.expect("a new mirror");
+    let found = tips(&mirror).await;
+    assert!(found.fetched);
+    assert!(content(&mirror, &revision(&found), VALUES).is_some());
+    assert!(!tips(&mirror).await.fetched);
+
+    let absent = format!("file://{}/absent", origin.root().display());
+    let mirror = Mirror::open(repository(&absent), data.path()).await.expect("a new mirror");
+    assert_eq!(failure(&mirror).await.1, RemoteFailure::NotFound);
+}
+
+#[tokio::test]
+async fn an_unknown_commit_is_an_error_that_says_so() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let unknown = Revision::try_from("0123456789abcdef0123456789abcdef01234567".to_owned()).expect("an id");
+    let error = mirror.snapshot(&unknown).expect_err("never fetched");
+    assert!(error.to_string().contains("0123456789ab") && error.to_string().contains("never fetched"), "{error}");
+    tips(&mirror).await;
+    assert_eq!(tips(&mirror).await.rebuilt, None, "an unknown commit is no damage");
+}
+
+#[tokio::test]
+async fn reads_go_on_while_another_thread_fetches() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    let first = revision(&tips(&mirror).await);
+    let reader = mirror.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        for _ in 0..2_000 {
+            assert_eq!(content(&reader, &first, VALUES).as_deref(), Some("replicaCount: 1\n"));
+        }
+    });
+    for push in 0..10 {
+        setting.origin.commit("env/dev", &[("count", &push.to_string())], "Count");
+        assert!(tips(&mirror).await.fetched);
+    }
+    reading.await.expect("no read failed");
+}
+
+/// A certificate for 127.0.0.1 that signs itself, and a server configuration with it.
+fn certificate() -> (String, Arc<rustls::ServerConfig>) {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .expect("a configuration");
+    (cert.pem(), Arc::new(config))
+}
+
+#[tokio::test]
+async fn https_trusts_the_authority_that_the_repository_names_and_no_other() {
+    let origin = Origin::new();
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let ((pem, config), (other_pem, _)) = (certificate(), certificate());
+    let server = GitServer::with_tls(origin.root(), Some(config));
+    let plain = repository(&server.url("repo.git"));
+    let mirror = Mirror::open(plain.clone(), data.path()).await.expect("a new mirror");
+    let (_, untrusted) = failure(&mirror).await;
+    assert!(matches!(untrusted, RemoteFailure::Tls(_)), "{untrusted}");
+
+    let ca_file = data.path().join("ca.crt");
+    fs::write(&ca_file, &other_pem).expect("a file");
+    let trusting = Repository { ca_file: Some(ca_file.clone()), ..plain };
+    let mirror = mirror.reconfigured(trusting).expect("the same URL");
+    let (_, wrong) = failure(&mirror).await;
+    assert!(matches!(wrong, RemoteFailure::Tls(_)), "{wrong}");
+
+    fs::write(&ca_file, pem).expect("a file");
+    assert!(tips(&mirror).await.fetched, "a replaced CA file is used without a restart");
+
+    fs::write(&ca_file, "nonsense").expect("a file");
+    let error = mirror.poll(&[branch("env/dev")]).await.expect_err("no certificate");
+    assert!(matches!(error, GitError::Secret { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_gitconfig_of_the_host_and_its_proxy_variables_are_not_used() {
+    let test = std::env::current_exe().expect("this test");
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let config = "[url \"http://127.0.0.1:1/\"]\n\tinsteadOf = redis-gitops://\n\tinsteadOf = http://\n";
+    fs::write(home.path().join(".gitconfig"), config).expect("a file");
+    let status = Command::new(test)
+        .args(["--exact", "a_poll_that_finds_nothing_new_is_one_request"])
+        .env("HOME", home.path())
+        .envs(["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .output()
+        .expect("the test runs");
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
+}
