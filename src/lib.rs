@@ -4,10 +4,13 @@
 //! kept by `tests/architecture.rs`.
 
 pub mod desired;
+pub mod diff;
 pub mod difference;
+pub mod health;
 pub mod inventory;
 pub mod live;
 pub mod plan;
+pub mod redis;
 pub mod resource;
 pub mod revision;
 pub mod snapshot;
