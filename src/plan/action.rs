@@ -17,6 +17,9 @@ pub struct Plan {
     pub revision: Revision,
     /// One per object: the applies in apply order, then the deletes.
     pub actions: Vec<Action>,
+    /// What a person should know beside the actions: claims that are kept,
+    /// checks that could not be made. Secrets masked.
+    pub warnings: Vec<String>,
 }
 
 /// What happens to one object.
