@@ -69,9 +69,8 @@ pub enum AppError {
 /// then finishes the write in hand. `nudge` asks all loops to look at once.
 pub async fn run(file: &Path, shutdown: CancellationToken, nudge: Arc<Notify>) -> Result<(), AppError> {
     let config = Config::load(file)?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|cause| AppError::Listen { address: config.listen, cause })?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|cause| AppError::Listen { address: config.listen, cause })?;
     let address = listener.local_addr().unwrap_or(config.listen);
     let mut watched = config::Watch::start(file, config)?;
     let parts = Parts::new(shutdown.clone());
@@ -319,7 +318,10 @@ impl Running {
             }
         }
         if !same_repository || wanted != self.branches {
-            let ended = std::mem::replace(&mut self.repository, Task::supervise(String::new(), &parts.shutdown, |_| async {}.boxed()));
+            let ended = std::mem::replace(
+                &mut self.repository,
+                Task::supervise(String::new(), &parts.shutdown, |_| async {}.boxed()),
+            );
             ended.end().await;
             self.mirror = match self.mirror.reconfigured(config.repository.clone()) {
                 Some(mirror) => mirror,
@@ -349,8 +351,7 @@ impl Running {
         let uids = Arc::new(watch::Sender::new(BTreeSet::new()));
         let reconciler = self.reconciler(parts, environment, &wake, &uids);
         let prober = self.prober(parts, environment, &uids);
-        self.environments
-            .insert(name, EnvironmentTasks { environment: environment.clone(), reconciler, prober });
+        self.environments.insert(name, EnvironmentTasks { environment: environment.clone(), reconciler, prober });
     }
 
     fn reconciler(
@@ -377,12 +378,7 @@ impl Running {
         })
     }
 
-    fn prober(
-        &self,
-        parts: &Parts,
-        environment: &Environment,
-        uids: &Arc<watch::Sender<BTreeSet<String>>>,
-    ) -> Task {
+    fn prober(&self, parts: &Parts, environment: &Environment, uids: &Arc<watch::Sender<BTreeSet<String>>>) -> Task {
         let (cluster, watches, board) = (self.cluster.clone(), self.watches.clone(), parts.board.clone());
         let (name, namespace) = (environment.name.to_string(), environment.namespace.to_string());
         let (interval, uids) = (self.probe.interval, Arc::clone(uids));
@@ -441,12 +437,7 @@ fn branches(config: &Config) -> BTreeSet<BranchName> {
     config.environments.iter().map(|environment| environment.branch.clone()).collect()
 }
 
-fn follow(
-    parts: &Parts,
-    mirror: &Mirror,
-    branches: &BTreeSet<BranchName>,
-    tips: &Arc<watch::Sender<TipMap>>,
-) -> Task {
+fn follow(parts: &Parts, mirror: &Mirror, branches: &BTreeSet<BranchName>, tips: &Arc<watch::Sender<TipMap>>) -> Task {
     let (mirror, branches, tips) = (mirror.clone(), branches.clone(), Arc::clone(tips));
     let (nudge, board, metrics) = (Arc::clone(&parts.steering.repository), parts.board.clone(), parts.metrics.clone());
     Task::supervise("follow the repository".to_owned(), &parts.shutdown, move |shutdown| {
@@ -470,9 +461,7 @@ fn watch_first_pass(parts: &Parts, config: &Config) -> Task {
         let (names, mut status, process) = (names.clone(), board.subscribe(), process.clone());
         async move {
             let looked_at = status.wait_for(|status| {
-                names.iter().all(|name| {
-                    status.environments.get(name).is_none_or(|e| e.sync.as_str() != "unknown")
-                })
+                names.iter().all(|name| status.environments.get(name).is_none_or(|e| e.sync.as_str() != "unknown"))
             });
             if let Some(Ok(_)) = shutdown.run_until_cancelled(looked_at).await {
                 process.send_modify(|state| state.first_pass_done = true);

@@ -3,6 +3,7 @@
 //! The rooms and who may use whom are described in `docs/architecture.md` and
 //! kept by `tests/architecture.rs`.
 
+pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod inventory;
 pub mod live;
 pub mod plan;
 pub mod probe;
+pub mod reconcile;
 pub mod redis;
 pub mod repository;
 pub mod resource;

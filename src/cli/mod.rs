@@ -17,16 +17,9 @@ use crate::{
     environment::Environment,
 };
 
-mod diff;
-mod folder;
-mod lint;
-mod render;
 mod run;
-mod source;
 mod status;
-mod template;
-mod validate;
-mod values;
+pub mod validate;
 
 /// What Git says is what runs: a GitOps reconciler for Redis on Kubernetes.
 ///
@@ -45,25 +38,15 @@ pub struct Arguments {
 enum Verb {
     /// Run the daemon.
     Run(run::Run),
-    /// Print the manifests of an environment as Git states them.
-    Render(render::Render),
-    /// Print what would change in the cluster. Exit code 0: nothing, 1: something.
-    Diff(diff::Diff),
-    /// Print the effective values of an environment, secrets masked.
-    Values(values::Values),
     /// Print the state of a running daemon's environments.
     Status(status::Status),
     /// Check a configuration file.
     Validate(validate::Validate),
-    /// Render a chart as `helm template` does.
-    Template(template::Template),
-    /// Check a chart as `helm lint` does.
-    Lint(lint::Lint),
 }
 
 /// How a verb prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
+pub enum Output {
     /// For people.
     #[default]
     Text,
@@ -133,9 +116,6 @@ pub(crate) enum CliError {
         /// What came of it.
         cause: String,
     },
-    /// A chart.
-    #[error(transparent)]
-    Template(#[from] template::TemplateError),
     /// The runtime or a stream.
     #[error("{what}: {cause}")]
     Io {
@@ -165,13 +145,11 @@ pub fn main(arguments: Arguments) -> ExitCode {
 fn dispatch(verb: Verb, out: &mut dyn Write) -> Result<u8, CliError> {
     match verb {
         Verb::Run(verb) => block_on(verb.run()),
-        Verb::Render(verb) => block_on(verb.run(out)),
-        Verb::Diff(verb) => block_on(verb.run(out)),
-        Verb::Values(verb) => block_on(verb.run(out)),
         Verb::Status(verb) => verb.run(out),
-        Verb::Validate(verb) => verb.run(out),
-        Verb::Template(verb) => Ok(verb.run(out)?),
-        Verb::Lint(verb) => Ok(verb.run(out)?),
+        Verb::Validate(verb) => match validate::run(&verb, out) {
+            Ok(valid) => Ok(u8::from(!valid)),
+            Err(cause) => Err(CliError::Io { what: "print", cause }),
+        },
     }
 }
 

@@ -55,9 +55,9 @@ fn table(status: &Value) -> Vec<String> {
     for environment in status.get("environments").and_then(Value::as_object).into_iter().flat_map(|map| map.values()) {
         let pods = environment.pointer("/redis/pods").and_then(Value::as_object);
         let up = pods.map_or(0, |pods| pods.values().filter(|pod| pod["up"] == Value::Bool(true)).count());
-        let drifting = environment["objects"]
-            .as_array()
-            .map_or(0, |objects| objects.iter().filter(|o| o["drift"].as_array().is_some_and(|d| !d.is_empty())).count());
+        let drifting = environment["objects"].as_array().map_or(0, |objects| {
+            objects.iter().filter(|o| o["drift"].as_array().is_some_and(|d| !d.is_empty())).count()
+        });
         let applied: String = text(environment, "/applied/revision").chars().take(12).collect();
         lines.push(format!(
             "{:<12} {:<16} {:<14} {:<10} {:<6} {:<6} {}\n",

@@ -8,9 +8,9 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::Output;
 use crate::{
     config::{Config, ConfigError, Connect, Scope, duration},
     environment::Environment,
@@ -21,27 +21,18 @@ use crate::{
 ///
 /// Exits with 0 when the file is valid and with 1 when it is not. Nothing is
 /// contacted: neither the repository nor the cluster.
-#[derive(Args, Debug)]
-pub struct ValidateArgs {
+#[derive(clap::Args, Debug)]
+pub struct Validate {
     /// The configuration file
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "REDIS_GITOPS_CONFIG", default_value = "redis-gitops.yaml")]
     pub config: PathBuf,
-    /// For people, or for scripts
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    /// How to print.
+    #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
 }
 
-/// How the result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A table, or one line per mistake
-    Text,
-    /// One JSON object
-    Json,
-}
-
 /// Checks the file and writes the result to `out`; gives whether the file is valid.
-pub fn run(args: &ValidateArgs, out: &mut dyn Write) -> io::Result<bool> {
+pub fn run(args: &Validate, out: &mut dyn Write) -> io::Result<bool> {
     let loaded = Config::load(&args.config);
     match (&loaded, args.output) {
         (Ok(config), Output::Text) => {

@@ -128,6 +128,20 @@ impl Cluster {
         self.send(Verb::Update, &format!("update {key}"), request).await
     }
 
+    /// All objects that `selector` selects; everything for an empty one.
+    pub async fn list(&self, kind: &Kind, namespace: Option<&str>, selector: &str) -> Result<Vec<Value>, ClusterError> {
+        let mut all = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let page = self.list_page(kind, namespace, selector, next.as_deref()).await?;
+            all.extend(page.items);
+            next = page.next;
+            if next.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     /// One page of a list, from `next` of the page before.
     pub(super) async fn list_page(
         &self,

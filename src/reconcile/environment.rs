@@ -23,22 +23,24 @@ use tracing::{info, warn};
 use super::{
     board::Board,
     execute::{Execution, Executor},
+    facts,
     ledger::Ledger,
     observe::{DryRuns, Observer},
     pace::{Backoff, jittered},
     render::{Renderer, Unusable},
-    repository::{Tip, TipMap},
     report,
+    repository::{Tip, TipMap},
     watches::Watches,
 };
 use crate::{
     cluster::{Cluster, InventoryName, StoredInventory, watch::Scope},
     desired::DesiredState,
+    diff::Redactor,
     difference::Difference,
-    environment::{DriftPolicy, Environment},
+    environment::Environment,
     git::Mirror,
     live::LiveState,
-    plan::{self, Plan, Verb},
+    plan::{self, ClusterFacts, Plan, Verb},
     resource::ObjectKey,
     revision::Revision,
     status::SyncState,
@@ -90,6 +92,11 @@ pub struct EnvironmentLoop {
     awaiting_ready: Option<Instant>,
     /// What differs although we have just written it; shown, not fought.
     unstable: BTreeMap<ObjectKey, Vec<Difference>>,
+    /// Masks every secret seen so far in what is shown or logged.
+    redactor: Arc<Redactor>,
+    /// What the cluster told beside the objects, for the commit it was asked for.
+    facts: ClusterFacts,
+    facts_for: Option<Revision>,
     /// The uids in the inventory, for the prober.
     uids: Arc<watch::Sender<BTreeSet<String>>>,
 }
@@ -137,6 +144,9 @@ impl EnvironmentLoop {
             counted: None,
             awaiting_ready: None,
             unstable: BTreeMap::new(),
+            redactor: Arc::default(),
+            facts: ClusterFacts::default(),
+            facts_for: None,
             uids,
         }
     }
@@ -258,6 +268,10 @@ impl EnvironmentLoop {
 
     /// Brings the cluster to `desired`, the tip.
     async fn follow(&mut self, desired: Arc<DesiredState>, seen: Instant) -> bool {
+        if self.facts_for.as_ref() != Some(&desired.revision) {
+            self.facts = facts::of_cluster(&self.shared.cluster, &self.name.namespace).await;
+            self.facts_for = Some(desired.revision.clone());
+        }
         let (live, plan) = self.compare(&desired).await;
         let inventory = &self.stored.inventory;
         let applied = inventory.applied.as_ref() == Some(&desired.revision) && inventory.applying.is_none();
@@ -399,30 +413,37 @@ impl EnvironmentLoop {
             cluster: &self.shared.cluster,
             watches: &self.shared.watches,
             environment: &self.name.environment,
-            salt: &self.stored.salt,
+            salt: self.stored.salt.as_bytes(),
         };
         let live = observer.observe(desired, &self.stored.inventory, &mut self.known).await;
         self.shared.metrics.stage(Stage::Observe, started.elapsed());
         let started = Instant::now();
+        self.refresh_redactor(desired);
         let policy = plan::Policy {
             environment: self.name.environment.clone(),
-            correct_drift: self.environment.drift == DriftPolicy::Correct,
+            drift: self.environment.drift,
             prune: self.environment.prune,
             throw_away: self.environment.throw_away,
-            salt: self.stored.salt.clone(),
         };
-        let plan = plan::plan(&plan::Inputs { policy: &policy, desired, live: &live, inventory: &self.stored.inventory });
+        let redis = facts::of_redis(self.shared.watches.store(), &self.shared.board, &self.name.environment);
+        let plan = plan::plan(&plan::Inputs {
+            policy: &policy,
+            desired,
+            live: &live,
+            inventory: &self.stored.inventory,
+            salt: self.stored.salt.as_bytes(),
+            cluster: &self.facts,
+            redis: &redis,
+            redactor: &self.redactor,
+        });
         self.shared.metrics.stage(Stage::Plan, started.elapsed());
         (live, plan)
     }
 
     async fn watch_kinds(&mut self, desired: &DesiredState) {
         let watches = &self.shared.watches;
-        let mut scopes: BTreeSet<Scope> = desired
-            .manifests
-            .iter()
-            .map(|m| watches.scope_of(&m.api_version, &m.key.kind, &m.key.namespace))
-            .collect();
+        let mut scopes: BTreeSet<Scope> =
+            desired.manifests.iter().map(|m| watches.scope_of(&m.api_version, &m.key.kind, &m.key.namespace)).collect();
         scopes.extend(report::pod_names(desired).into_iter().map(|name| watches.pods_of(&name, &self.name.namespace)));
         if scopes != self.scopes {
             watches.ensure(scopes.iter().cloned());
@@ -439,13 +460,14 @@ impl EnvironmentLoop {
             watches: &self.shared.watches,
             name: &self.name,
             shutdown: &self.shared.shutdown,
+            redactor: &self.redactor,
         };
         let outcome = if commit {
             executor.commit(plan, desired, &mut self.stored, &mut self.known).await
         } else {
             executor.heal(plan, desired, &mut self.stored, &mut self.known).await
         };
-        outcome.map_err(|error| error.to_string())
+        outcome.map_err(|error| self.redactor.text(&error.to_string()))
     }
 
     /// Counts and records drift that was not there before.
@@ -460,11 +482,13 @@ impl EnvironmentLoop {
         let objects = report::objects(desired, live, plan);
         let ready = report::is_ready(&objects);
         let uids = self.stored.inventory.entries.values().filter_map(|entry| entry.uid.clone()).collect();
-        self.uids.send_if_modified(|known| *known != uids && {
-            *known = uids;
-            true
+        self.uids.send_if_modified(|known| {
+            *known != uids && {
+                *known = uids;
+                true
+            }
         });
-        let warnings = report::warnings(desired, live, plan);
+        let warnings = report::warnings(desired, plan);
         self.shared.board.environment(&self.name.environment, |status| {
             status.objects = objects;
             status.ready = ready;
@@ -480,6 +504,19 @@ impl EnvironmentLoop {
         }
     }
 
+    /// A redactor for every Secret that Git states or the watches show, and for
+    /// what the values call a password.
+    fn refresh_redactor(&mut self, desired: &DesiredState) {
+        let namespace = &self.name.namespace;
+        let live = self.shared.watches.store().select(|key, _| key.kind == "Secret" && key.namespace == *namespace);
+        let stated = desired.manifests.iter().filter(|manifest| manifest.key.kind == "Secret").map(|m| &m.body);
+        let secrets = stated.chain(live.iter().map(|(_, object)| object.as_ref()));
+        match Redactor::new(self.stored.salt.as_bytes(), secrets) {
+            Ok(redactor) => self.redactor = Arc::new(redactor),
+            Err(error) => warn!(environment = %self.name.environment, reason = %error, "secrets cannot be masked"),
+        }
+    }
+
     fn note_unstable(&mut self, execution: &Execution) {
         for (key, differences) in &execution.unstable {
             if differences.is_empty() {
@@ -492,6 +529,7 @@ impl EnvironmentLoop {
     }
 
     fn fail(&self, stage: &str, message: String) {
+        let message = self.redactor.text(&message);
         warn!(environment = %self.name.environment, stage, reason = %message, "failed");
         self.set_sync(SyncState::Failed { stage: stage.to_owned(), message });
     }

@@ -14,7 +14,7 @@ use super::{observe::DryRuns, watches::Watches};
 use crate::{
     cluster::{Cluster, ClusterError, InventoryName, Mode, StoredInventory},
     desired::DesiredState,
-    diff,
+    diff::{self, Redactor},
     difference::Difference,
     inventory::Entry,
     plan::{self, Action, Plan, Verb},
@@ -66,6 +66,8 @@ pub(super) struct Executor<'a> {
     pub name: &'a InventoryName,
     /// Set when the process ends: the write in hand is finished, no other begun.
     pub shutdown: &'a CancellationToken,
+    /// Masks the secrets of the pass.
+    pub redactor: &'a Redactor,
 }
 
 impl Executor<'_> {
@@ -144,7 +146,7 @@ impl Executor<'_> {
         let mut execution = Execution::default();
         let mut failed_stage = None;
         for action in &plan.actions {
-            let stage = plan::stage(&action.key, &action.verb);
+            let stage = stage(action);
             if failed_stage.is_some_and(|failed| failed < stage) {
                 continue;
             }
@@ -163,12 +165,12 @@ impl Executor<'_> {
                 }
                 Ok(None) => {}
                 Err(ClusterError::Conflict { operation, message }) => {
-                    info!(environment = %self.name.environment, object = %action.key, reason = %message, "{operation}: changed meanwhile");
+                    info!(environment = %self.name.environment, object = %action.key, reason = %self.redactor.text(&message), "{operation}: changed meanwhile");
                     execution.conflict = true;
                     failed_stage = failed_stage.or(Some(stage));
                 }
                 Err(error) => {
-                    let why = error.to_string();
+                    let why = self.redactor.text(&error.to_string());
                     warn!(environment = %self.name.environment, object = %action.key, reason = %why, "not done");
                     execution.failed.push((action.key.clone(), why));
                     failed_stage = failed_stage.or(Some(stage));
@@ -218,17 +220,16 @@ impl Executor<'_> {
             }});
             self.cluster.take_over(&kind, &action.key, &seen, managed_fields).await?;
         }
-        let result =
-            self.cluster.apply(&kind, manifest, action.precondition.uid.as_deref(), Mode::Write).await?;
+        let result = self.cluster.apply(&kind, manifest, action.precondition.uid.as_deref(), Mode::Write).await?;
         let entry = Entry {
             api_version: manifest.api_version.clone(),
             uid: result.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned),
-            digest: Some(diff::digest(&manifest.body, &stored.salt)),
+            digest: Some(diff::digest(&manifest.body, stored.salt.as_bytes())),
             revision: Some(desired.revision.clone()),
         };
         stored.inventory.entries.insert(action.key.clone(), entry);
-        known.note_applied(manifest, &result, &stored.salt);
-        let remaining = diff::compare(manifest, &result, &result);
+        known.note_applied(manifest, &result, stored.salt.as_bytes());
+        let remaining = diff::compare(manifest, &result, &result, self.redactor);
         self.watches.store().put(action.key.clone(), result);
         Ok(remaining)
     }
@@ -242,4 +243,10 @@ impl Executor<'_> {
         stored.inventory.entries.remove(&action.key);
         Ok(())
     }
+}
+
+/// What a failure stops: everything of a later stage. Deletes come after all applies.
+fn stage(action: &Action) -> u8 {
+    let rank = plan::rank(&action.key.kind);
+    if action.verb == Verb::Delete { u8::MAX - rank } else { rank }
 }

@@ -29,8 +29,7 @@ impl Ledger {
     pub(super) fn update(&mut self, plan: &Plan, now: Timestamp) -> BTreeMap<DriftClass, u64> {
         let drifting: BTreeMap<&ObjectKey, &Action> =
             plan.actions.iter().filter(|action| action.is_drift()).map(|action| (&action.key, action)).collect();
-        let gone: Vec<ObjectKey> =
-            self.lasting.keys().filter(|key| !drifting.contains_key(key)).cloned().collect();
+        let gone: Vec<ObjectKey> = self.lasting.keys().filter(|key| !drifting.contains_key(key)).cloned().collect();
         for key in gone {
             self.end(&key, "gone");
         }

@@ -7,6 +7,7 @@
 mod board;
 mod environment;
 mod execute;
+mod facts;
 mod ledger;
 mod observe;
 mod pace;
@@ -21,6 +22,3 @@ pub use environment::{EnvironmentLoop, Shared};
 pub use prober::Prober;
 pub use repository::{RepositoryLoop, Tip, TipMap};
 pub use watches::Watches;
-
-/// The label on every applied object: the name of its environment.
-pub const ENVIRONMENT_LABEL: &str = "redis-gitops/environment";

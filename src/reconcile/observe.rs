@@ -12,13 +12,14 @@ use std::{
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
-use super::{ENVIRONMENT_LABEL, watches::Watches};
+use super::watches::Watches;
 use crate::{
     cluster::{Cluster, ClusterError, Kind, Mode},
     desired::DesiredState,
     diff,
     inventory::Inventory,
     live::{LiveObject, LiveState, Rejection, RejectionClass},
+    plan::ENVIRONMENT_LABEL,
     resource::{Manifest, ObjectKey},
 };
 
@@ -58,11 +59,8 @@ impl DryRuns {
 
     /// Notes that `stored` is what the API server made of `manifest`: the answer
     /// of a write answers the same dry-run.
-    pub(super) fn note_applied(&mut self, manifest: &Manifest, stored: &Value, salt: &str) {
-        let question = Question {
-            desired: diff::digest(&manifest.body, salt),
-            live: Some(diff::live_digest(stored)),
-        };
+    pub(super) fn note_applied(&mut self, manifest: &Manifest, stored: &Value, salt: &[u8]) {
+        let question = Question { desired: diff::digest(&manifest.body, salt), live: Some(diff::live_digest(stored)) };
         self.answers.insert(manifest.key.clone(), (question, Answer::Merged(Arc::new(stored.clone()))));
     }
 }
@@ -76,7 +74,7 @@ pub(super) struct Observer<'a> {
     /// The environment's name.
     pub environment: &'a str,
     /// The key of the digests.
-    pub salt: &'a str,
+    pub salt: &'a [u8],
 }
 
 impl Observer<'_> {
@@ -129,7 +127,9 @@ impl Observer<'_> {
     ) -> (ObjectKey, LiveObject, Option<(Question, Answer)>) {
         let (object, learnt) = match self.try_look(key, api_version, manifest, known).await {
             Ok(found) => found,
-            Err(ClusterError::Rejected { rejection, .. }) => (LiveObject::Rejected { live: None, error: rejection }, None),
+            Err(ClusterError::Rejected { rejection, .. }) => {
+                (LiveObject::Rejected { live: None, error: rejection }, None)
+            }
             Err(error) => (LiveObject::Unreadable { reason: error.to_string() }, None),
         };
         (key.clone(), object, learnt)
@@ -171,7 +171,12 @@ impl Observer<'_> {
 
     /// The dry-run's answer; `None` when it was about another version of the
     /// object than `live`.
-    async fn ask(&self, kind: &Kind, manifest: &Manifest, live: Option<&Value>) -> Result<Option<Answer>, ClusterError> {
+    async fn ask(
+        &self,
+        kind: &Kind,
+        manifest: &Manifest,
+        live: Option<&Value>,
+    ) -> Result<Option<Answer>, ClusterError> {
         let at = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let uid = live.and_then(|object| at(object, "/metadata/uid"));
         match self.cluster.apply(kind, manifest, uid.as_deref(), Mode::DryRun).await {

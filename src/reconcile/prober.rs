@@ -20,9 +20,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ENVIRONMENT_LABEL, board::Board, pace::jittered, watches::Watches};
+use super::{board::Board, pace::jittered, watches::Watches};
 use crate::{
     cluster::Cluster,
+    plan::ENVIRONMENT_LABEL,
     probe::{self, Dial, PodAddress, ProbeError, Secret, Target},
     redis,
     resource::ObjectKey,
@@ -204,7 +205,7 @@ impl Prober {
         match probe::probe(self.dial.as_ref(), &target, DEADLINE).await {
             Ok(said) => {
                 answer.up = true;
-                answer.info = Some(redis::parse_info(&said.info));
+                answer.info = Some(redis::parse_info(&said.info, None));
                 (name, answer, false)
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use crate::{
     git::Mirror,
     health,
     live::{LiveObject, LiveState},
-    plan::{Plan, Verb},
+    plan::{self, Plan, Verb},
     revision::Revision,
     status::{Commit, EnvironmentStatus, Health, ObjectRefusal, ObjectStatus},
 };
@@ -41,7 +41,7 @@ pub(super) fn missing_branch(environment: &Environment) -> String {
         "the repository has no branch {branch}; what runs in {namespace} is left alone. Push the branch to manage it again, or remove the environment from the configuration and delete its objects by hand (kubectl -n {namespace} get all -l {label}={name})",
         branch = environment.branch,
         namespace = environment.namespace,
-        label = super::ENVIRONMENT_LABEL,
+        label = plan::ENVIRONMENT_LABEL,
         name = environment.name,
     )
 }
@@ -96,18 +96,12 @@ pub(super) fn is_ready(objects: &[ObjectStatus]) -> bool {
 }
 
 /// What a person should know beside the sync state.
-pub(super) fn warnings(desired: &DesiredState, live: &LiveState, plan: &Plan) -> Vec<String> {
-    let mut warnings: Vec<String> = plan
-        .refusals()
-        .map(|(key, refusal)| format!("{key} is left as it is: {refusal}"))
-        .collect();
+pub(super) fn warnings(desired: &DesiredState, plan: &Plan) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        plan.refusals().map(|(key, refusal)| format!("{key} is left as it is: {refusal}")).collect();
     warnings.extend(waiting(plan));
     warnings.extend(desired.hooks.iter().map(|key| format!("{key} is a Helm hook; hooks are listed, never applied")));
-    warnings.extend(
-        live.strangers
-            .iter()
-            .map(|key| format!("{key} carries this environment's label but was not applied by it; it is left alone")),
-    );
+    warnings.extend(plan.warnings.iter().cloned());
     warnings
 }
 

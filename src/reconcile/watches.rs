@@ -14,13 +14,13 @@ use serde_json::Value;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tracing::warn;
 
-use super::ENVIRONMENT_LABEL;
 use crate::{
     cluster::{
         Cluster,
         watch::{self, Liveness, Scope, Store},
     },
     config,
+    plan::ENVIRONMENT_LABEL,
     resource::ObjectKey,
 };
 

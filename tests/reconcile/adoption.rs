@@ -4,8 +4,7 @@ use serde_json::json;
 
 use crate::{Case, control_plane::ControlPlane, daemon::Daemon, git_server::git, world::World};
 
-pub const CASES: &[Case] =
-    &[("the_seeds_kubectl_deployment_is_adopted", the_seeds_kubectl_deployment_is_adopted)];
+pub const CASES: &[Case] = &[("the_seeds_kubectl_deployment_is_adopted", the_seeds_kubectl_deployment_is_adopted)];
 
 /// The seed's Deployment as `kubectl apply` left it: RollingUpdate, client-side
 /// ownership, an annotation that Git does not state.

@@ -63,7 +63,10 @@ fn a_bad_value_is_refused_with_file_line_and_column(plane: &ControlPlane) {
     for part in [&format!("{VALUES}:{line}:"), "replicaCount", &revision[..12]] {
         assert!(message.contains(part), "{part:?} is not in {message}");
     }
-    assert_eq!(world.get("deployment/redis").expect("still there")["metadata"]["generation"], before["metadata"]["generation"]);
+    assert_eq!(
+        world.get("deployment/redis").expect("still there")["metadata"]["generation"],
+        before["metadata"]["generation"]
+    );
     assert_eq!(daemon.metric("redis_gitops_sync_total{environment=\"dev\",result=\"failure\"}"), Some(1.0));
     assert_eq!(daemon.metric("redis_gitops_environment_synced{environment=\"dev\"}"), Some(0.0));
 }
@@ -194,7 +197,8 @@ fn two_environments_share_a_namespace_in_peace(plane: &ControlPlane) {
     world.write("environments/other/values.yaml", "notes: [five, six, seven, eight]\n");
     let first = world.push("Begin with two environments");
     let dev = notes_environment(&world, "");
-    let other = dev.replace("name: dev", "name: other").replace("/dev/values", "/other/values") + "    release: other\n";
+    let other =
+        dev.replace("name: dev", "name: other").replace("/dev/values", "/other/values") + "    release: other\n";
     let daemon = Daemon::start(&world.configure(&(dev + &other)));
     daemon.synced("dev", &first);
     daemon.synced("other", &first);

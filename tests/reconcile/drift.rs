@@ -57,9 +57,7 @@ fn under_alert_drift_is_reported_and_left(plane: &ControlPlane) {
     assert_eq!(service.pointer("/metadata/annotations/example.com~1merged"), Some(&json!("yes")));
     assert_eq!(world.get("deployment/redis").expect("it is there")["spec"]["replicas"], 0, "it is still left");
     world.kubectl(&["scale", "deployment/redis", "--replicas=1"]);
-    eventually("the drift to end", || {
-        daemon.metric("redis_gitops_drifted_objects{environment=\"dev\"}") == Some(0.0)
-    });
+    eventually("the drift to end", || daemon.metric("redis_gitops_drifted_objects{environment=\"dev\"}") == Some(0.0));
     assert_eq!(daemon.metric("redis_gitops_drift_corrected_total{environment=\"dev\"}"), Some(0.0));
 }
 
@@ -86,9 +84,7 @@ fn a_deleted_object_comes_back(plane: &ControlPlane) {
     let daemon = world.synced_dev("");
     world.kubectl(&["delete", "service/redis", "--wait=true"]);
     eventually("the service to be back", || world.get("service/redis").is_some());
-    daemon.wait("dev", "the drift to be recorded", |status| {
-        status["recent_drift"].to_string().contains("missing")
-    });
+    daemon.wait("dev", "the drift to be recorded", |status| status["recent_drift"].to_string().contains("missing"));
 }
 
 fn an_object_that_lost_its_label_is_found_again(plane: &ControlPlane) {
@@ -123,7 +119,9 @@ fn a_steady_environment_asks_nothing(plane: &ControlPlane) {
     let status = json!({"status": {"observedGeneration": 1, "readyReplicas": 0, "replicas": 1}});
     world.kubectl(&["patch", "deployment/redis", "--subresource=status", "--type=merge", "-p", &status.to_string()]);
     let polls = "redis_gitops_git_fetch_total{";
-    eventually("the poll", || daemon.get("/metrics").lines().any(|l| l.starts_with(polls) && !l.ends_with(" 1") && !l.ends_with(" 0")));
+    eventually("the poll", || {
+        daemon.get("/metrics").lines().any(|l| l.starts_with(polls) && !l.ends_with(" 1") && !l.ends_with(" 0"))
+    });
     assert_eq!(daemon.requests().to_bits(), before.to_bits());
     assert_eq!(version("service/redis"), versions[1]);
     assert_eq!(version("secret/redis-secret"), versions[3]);

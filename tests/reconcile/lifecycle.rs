@@ -20,8 +20,13 @@ pub const CASES: &[Case] = &[
     ("a_missing_namespace_is_named", a_missing_namespace_is_named),
 ];
 
-const OBJECTS: [&str; 5] =
-    ["deployment/redis", "service/redis", "pvc/redis-pvc", "secret/redis-secret", "configmap/redis-gitops-inventory-dev"];
+const OBJECTS: [&str; 5] = [
+    "deployment/redis",
+    "service/redis",
+    "pvc/redis-pvc",
+    "secret/redis-secret",
+    "configmap/redis-gitops-inventory-dev",
+];
 
 fn a_restart_writes_nothing(plane: &ControlPlane) {
     let world = World::new(plane, "restart", &["a"]);
@@ -31,7 +36,11 @@ fn a_restart_writes_nothing(plane: &ControlPlane) {
     daemon.synced("dev", &revision);
     let managed = |object: &str| {
         let object = world.get(object).expect("it is there");
-        (object["metadata"]["generation"].clone(), object["metadata"]["managedFields"].clone(), object["metadata"]["uid"].clone())
+        (
+            object["metadata"]["generation"].clone(),
+            object["metadata"]["managedFields"].clone(),
+            object["metadata"]["uid"].clone(),
+        )
     };
     eventually("the controller to have written its part", || {
         let deployment = world.get("deployment/redis").expect("it is there");
@@ -45,10 +54,9 @@ fn a_restart_writes_nothing(plane: &ControlPlane) {
     eventually("the first pass", || daemon.get("/readyz") == "ready\n");
     assert_eq!(OBJECTS.map(managed), before);
     for verb in ["apply", "create", "update", "patch", "delete"] {
-        let wrote = daemon
-            .get("/metrics")
-            .lines()
-            .any(|line| line.contains(&format!("verb=\"{verb}\"")) && line.contains("_requests_total") && !line.ends_with(" 0"));
+        let wrote = daemon.get("/metrics").lines().any(|line| {
+            line.contains(&format!("verb=\"{verb}\"")) && line.contains("_requests_total") && !line.ends_with(" 0")
+        });
         assert!(!wrote, "a restart made a request {verb}");
     }
 }

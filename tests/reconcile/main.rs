@@ -27,8 +27,7 @@ type Case = (&'static str, fn(&ControlPlane));
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let cases: Vec<Case> =
-        [commits::CASES, drift::CASES, lifecycle::CASES, adoption::CASES, secrets::CASES].concat();
+    let cases: Vec<Case> = [commits::CASES, drift::CASES, lifecycle::CASES, adoption::CASES, secrets::CASES].concat();
     if arguments.list {
         return libtest_mimic::run(&arguments, cases.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect())
             .exit_code();

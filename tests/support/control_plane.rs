@@ -75,7 +75,10 @@ impl Drop for ControlPlane {
             .arg(self.folder.path().join("state"))
             .stdout(Stdio::null())
             .status();
-        assert!(std::thread::panicking() || ended.is_ok_and(|status| status.success()), "the control plane did not stop");
+        assert!(
+            std::thread::panicking() || ended.is_ok_and(|status| status.success()),
+            "the control plane did not stop"
+        );
     }
 }
 

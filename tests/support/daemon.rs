@@ -93,7 +93,11 @@ impl Daemon {
             last = self.environment(name);
             wanted(&last)
         });
-        assert!(found, "{what}: not within {PATIENCE:?}; the status is {last:#}\nthe log ends with\n{}", tail(&self.log()));
+        assert!(
+            found,
+            "{what}: not within {PATIENCE:?}; the status is {last:#}\nthe log ends with\n{}",
+            tail(&self.log())
+        );
         last
     }
 
