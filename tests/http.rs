@@ -122,7 +122,8 @@ async fn the_page_tells_how_old_its_knowledge_is() {
     status.environments.get_mut("dev").expect("dev").last_comparison = fixture::ago(now, 1_200);
     served.status.send_replace(Arc::new(status.clone()));
     let page = served.get("/").await.body;
-    for told in ["Git is unreachable since 15 min ago", "14 attempts failed", "config.yaml:14:7", "not compared for 20 min"]
+    for told in
+        ["Git is unreachable since 15 min ago", "14 attempts failed", "config.yaml:14:7", "not compared for 20 min"]
     {
         assert!(page.contains(told), "the page does not tell {told:?}");
     }

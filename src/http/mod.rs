@@ -21,7 +21,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::{oneshot, watch}};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+};
 
 pub use steer::Nudge;
 

@@ -117,7 +117,8 @@ impl Loading {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim())
         };
         let number = |name| field(name).and_then(|value| value.parse().ok());
-        (field("loading") == Some("1")).then(|| Self { percent: number("loading_loaded_perc"), seconds_left: number("loading_eta_seconds") })
+        (field("loading") == Some("1"))
+            .then(|| Self { percent: number("loading_loaded_perc"), seconds_left: number("loading_eta_seconds") })
     }
 }
 

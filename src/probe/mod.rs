@@ -88,8 +88,11 @@ async fn ask(connection: &mut MultiplexedConnection, target: &Target) -> Result<
     let role = query(connection, pod, "ROLE").await?;
     let role = Role::parse(&role).map_err(|source| ProbeError::Role { pod: pod.clone(), source })?;
     let info = query(connection, pod, "INFO").await?;
-    let info = ::redis::from_redis_value(info)
-        .map_err(|error| ProbeError::Protocol { pod: pod.clone(), command: "INFO", message: error.to_string() })?;
+    let info = ::redis::from_redis_value(info).map_err(|error| ProbeError::Protocol {
+        pod: pod.clone(),
+        command: "INFO",
+        message: error.to_string(),
+    })?;
     let answer = Answer { info, role, password };
     match Loading::of(&answer.info) {
         Some(loading) => Err(ProbeError::Loading { pod: pod.clone(), loading, answer: Box::new(answer) }),

@@ -58,9 +58,7 @@ const PER_ENVIRONMENT: [(&str, &str, Read); 9] = [
         Some(flag(e.sync == SyncState::Synced))
     }),
     ("redis_gitops_environment_ready", "1 when every applied object is ready.", |e| Some(flag(e.ready))),
-    ("redis_gitops_last_sync_timestamp_seconds", "When the last sync of a commit ended.", |e| {
-        e.last_sync.map(seconds)
-    }),
+    ("redis_gitops_last_sync_timestamp_seconds", "When the last sync of a commit ended.", |e| e.last_sync.map(seconds)),
     ("redis_gitops_last_sync_duration_seconds", "How long the last sync of a commit took.", |e| e.last_sync_seconds),
     (
         "redis_gitops_last_comparison_timestamp_seconds",

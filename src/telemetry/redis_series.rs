@@ -66,7 +66,11 @@ const COUNTERS: [Field; 11] = [
 /// Of a replica, with its primary's address as labels.
 const REPLICA: [Field; 4] = [
     ("master_link_status", "redis_master_link_up", "1 while the link to the primary is up."),
-    ("master_last_io_seconds_ago", "redis_master_last_io_seconds_ago", "Seconds since the primary was heard; -1 never."),
+    (
+        "master_last_io_seconds_ago",
+        "redis_master_last_io_seconds_ago",
+        "Seconds since the primary was heard; -1 never.",
+    ),
     ("master_sync_in_progress", "redis_master_sync_in_progress", "1 while a full resynchronisation is received."),
     ("slave_repl_offset", "redis_slave_repl_offset", "Bytes of the primary's stream applied."),
 ];
@@ -116,8 +120,7 @@ fn instance_info(scrape: &Scrape, answers: &[Answer<'_>]) {
     let names = labels(&["role", "redis_version", "maxmemory_policy", "run_id"]);
     let gauge = scrape.gauge("redis_instance_info", "Always 1; what the server says it is.", &names);
     for Answer { labels: [environment, namespace, pod], info } in answers {
-        let values =
-            [environment, namespace, pod, &*info.role, &*info.version, &*info.maxmemory_policy, &*info.run_id];
+        let values = [environment, namespace, pod, &*info.role, &*info.version, &*info.maxmemory_policy, &*info.run_id];
         gauge.with_label_values(&values).set(1.0);
     }
 }
@@ -127,8 +130,7 @@ fn replica(scrape: &Scrape, answers: &[Answer<'_>]) {
     for (field, metric, help) in REPLICA {
         let gauge = scrape.gauge(metric, help, &names);
         for Answer { labels: [environment, namespace, pod], info } in answers {
-            let (Some(host), Some(port), Some(value)) =
-                (&info.master_host, info.master_port, info.fields.get(field))
+            let (Some(host), Some(port), Some(value)) = (&info.master_host, info.master_port, info.fields.get(field))
             else {
                 continue;
             };

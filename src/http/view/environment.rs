@@ -82,15 +82,15 @@ pub(in crate::http) struct Past {
 
 impl Environment {
     pub(in crate::http) fn new(status: &EnvironmentStatus, now: Timestamp) -> Self {
-        let drift: Vec<_> =
-            status.objects.iter().flat_map(|object| fields(&object.key, &object.drift, now)).collect();
+        let drift: Vec<_> = status.objects.iter().flat_map(|object| fields(&object.key, &object.drift, now)).collect();
         let pods = pods(&status.redis, now);
         let pods_up = status.redis.pods.values().filter(|pod| pod.up).count();
         let sync = sync(&status.sync);
         let badges = badges(status, drift.len(), pods_up, now);
-        let waiting = status.tip.as_ref().filter(|tip| {
-            status.applied.as_ref().is_none_or(|applied| applied.revision != tip.revision)
-        });
+        let waiting = status
+            .tip
+            .as_ref()
+            .filter(|tip| status.applied.as_ref().is_none_or(|applied| applied.revision != tip.revision));
         Self {
             tone: badges.iter().map(|badge| badge.tone).fold(sync.tone, Tone::max),
             name: status.name.clone(),

@@ -127,18 +127,18 @@ fn dead_task(task: &str) -> Notice {
 
 fn configuration(status: &Status, now: Timestamp) -> Option<Notice> {
     let error = status.configuration.error.clone()?;
-    let remedy = status.configuration.loaded.map(|loaded| {
-        format!("The one read {} ago stays in force until this is corrected.", format::age(loaded, now))
-    });
+    let remedy = status
+        .configuration
+        .loaded
+        .map(|loaded| format!("The one read {} ago stays in force until this is corrected.", format::age(loaded, now)));
     Some(Notice { tone: Tone::Bad, title: "The configuration file is not in force".to_owned(), text: error, remedy })
 }
 
 fn unreachable(url: &str, repository: &RepositoryStatus, now: Timestamp) -> Option<Notice> {
     let error = repository.error.as_ref()?;
-    let since = repository.last_success.map_or_else(
-        || "since the daemon started".to_owned(),
-        |time| format!("since {} ago", format::age(time, now)),
-    );
+    let since = repository
+        .last_success
+        .map_or_else(|| "since the daemon started".to_owned(), |time| format!("since {} ago", format::age(time, now)));
     let attempts = match repository.consecutive_failures {
         1 => "1 attempt".to_owned(),
         count => format!("{count} attempts"),
