@@ -131,6 +131,14 @@ async fn the_page_tells_how_old_its_knowledge_is() {
     status.environments.get_mut("dev").expect("dev").last_comparison = Some(now);
     served.status.send_replace(Arc::new(status));
     assert!(served.get("/").await.body.contains("Everything is as Git last said"));
+
+    served.status.send_modify(|status| {
+        Arc::make_mut(status).environments.get_mut("dev").expect("dev").last_comparison = None;
+    });
+    for path in ["/", "/environments/dev"] {
+        let page = served.get(path).await.body;
+        assert!(page.contains("not compared yet") && !page.contains("no drift"), "{path} claims what nobody looked at");
+    }
 }
 
 #[tokio::test]

@@ -135,6 +135,7 @@ fn badges(status: &EnvironmentStatus, drifted: usize, pods_up: usize, now: Times
         badges.push(Badge::new(Tone::Warn, format!("not compared for {}", format::age(compared, now))));
     }
     match drifted {
+        0 if status.last_comparison.is_none() => badges.push(Badge::new(Tone::Busy, "not compared yet")),
         0 => badges.push(Badge::new(Tone::Good, "no drift")),
         1 => badges.push(Badge::new(Tone::Warn, "1 field drifts")),
         fields => badges.push(Badge::new(Tone::Warn, format!("{fields} fields drift"))),
