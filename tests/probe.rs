@@ -1,5 +1,8 @@
 //! The probe against real Redis servers, and against what is none.
 
+#[path = "fixtures/status.rs"]
+mod fixture;
+
 use std::{
     io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr},
@@ -137,8 +140,8 @@ async fn a_server_that_wants_no_password_is_a_finding_unless_none_is_stated() {
 }
 
 #[tokio::test]
-async fn a_replica_and_its_primary_name_each_other() {
-    let auth = format!("requirepass {QUOTED}\nmasterauth {QUOTED}\nrepl-diskless-sync-delay 0\n");
+async fn a_replica_tells_all_that_is_exported_and_its_primary_names_it() {
+    let auth = format!("requirepass {QUOTED}\nmasterauth {QUOTED}\nrepl-diskless-sync-delay 0\nappendonly yes\n");
     let primary = Redis::start(&auth);
     let replica = Redis::start(&format!("{auth}replicaof 127.0.0.1 {}\n", primary.port));
     assert!(replica.wait_for("Finished with success", "Unable to AUTH"));
@@ -149,6 +152,12 @@ async fn a_replica_and_its_primary_name_each_other() {
         panic!("not a replica");
     };
     assert_eq!((&*host, port, link), ("127.0.0.1", primary.port, Link::Connected));
+    let info = ask(&replica.target(&[PASSWORD])).await.expect("it answers").info;
+    let staging = fixture::status(jiff::Timestamp::UNIX_EPOCH).environments.remove("staging").expect("staging");
+    let exported = staging.redis.pods["redis-1"].info.clone().expect("an answer").fields;
+    for field in exported.keys() {
+        assert!(info.contains(&format!("\n{field}:")), "metrics read {field}, which INFO does not have:\n{info}");
+    }
     let Role::Primary { replicas, .. } = ask(&primary.target(&[PASSWORD])).await.expect("it answers").role else {
         panic!("not a primary");
     };
