@@ -21,7 +21,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+};
 
 pub use steer::Nudge;
 
@@ -61,14 +64,15 @@ pub async fn serve(
     state: HttpState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (begun, mut stopping) = watch::channel(false);
+    let (begun, stopping) = oneshot::channel();
     let graceful = axum::serve(listener, router(state)).with_graceful_shutdown(async move {
         shutdown.await;
-        begun.send_replace(true);
+        // An error means that nobody waits any more.
+        let _unheard = begun.send(());
     });
     let too_long = async move {
         // An error means that the server is gone already.
-        let _ended = stopping.wait_for(|begun| *begun).await;
+        let _gone = stopping.await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {

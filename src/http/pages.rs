@@ -38,7 +38,8 @@ struct NotFound {
 pub(super) async fn index(State(state): State<HttpState>) -> Response {
     let (status, now) = (state.status(), Timestamp::now());
     let environments: Vec<_> = status.environments.values().map(|one| Environment::new(one, now)).collect();
-    let headline = view::headline(&environments);
+    let git_answers = status.repositories.values().all(|repository| repository.error.is_none());
+    let headline = view::headline(&environments, git_answers);
     html(StatusCode::OK, &Index { frame: Frame::new(&state, &status, now), headline, environments })
 }
 

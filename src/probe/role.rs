@@ -95,9 +95,12 @@ fn text(items: &[Value], index: usize, what: &'static str) -> Result<String, Rol
     items.get(index).and_then(|value| ::redis::from_redis_value_ref(value).ok()).ok_or(RoleError(what))
 }
 
-// Numbers come as integers or as text, depending on the field.
-fn number<T: ::redis::FromRedisValue>(items: &[Value], index: usize, what: &'static str) -> Result<T, RoleError> {
-    items.get(index).and_then(|value| ::redis::from_redis_value_ref(value).ok()).ok_or(RoleError(what))
+// Numbers come as integers or as text, depending on the field. The crate would
+// cut one that does not fit.
+fn number<T: TryFrom<i64>>(items: &[Value], index: usize, what: &'static str) -> Result<T, RoleError> {
+    let value: i64 =
+        items.get(index).and_then(|value| ::redis::from_redis_value_ref(value).ok()).ok_or(RoleError(what))?;
+    T::try_from(value).map_err(|_too_large| RoleError(what))
 }
 
 #[cfg(test)]

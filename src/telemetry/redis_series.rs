@@ -43,7 +43,7 @@ const GAUGES: [Field; 32] = [
     ("master_repl_offset", "redis_master_repl_offset", "Replication offset in bytes."),
     ("second_repl_offset", "redis_second_repl_offset", "Offset up to which the previous replication id is accepted."),
     ("repl_backlog_size", "redis_replication_backlog_bytes", "Size of the replication backlog."),
-    ("repl_backlog_is_active", "redis_repl_backlog_is_active", "1 when there is a backlog."),
+    ("repl_backlog_active", "redis_repl_backlog_is_active", "1 when there is a backlog."),
     ("sync_full", "redis_replica_resyncs_full", "Full resynchronisations served to replicas."),
     ("sync_partial_ok", "redis_replica_partial_resync_accepted", "Partial resynchronisations accepted."),
     ("sync_partial_err", "redis_replica_partial_resync_denied", "Partial resynchronisations denied."),

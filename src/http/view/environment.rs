@@ -13,6 +13,9 @@ use crate::{
     status::{self, EnvironmentStatus, Health, SyncState},
 };
 
+/// From which age in seconds a comparison says nothing about now, as for the alert.
+const COMPARISON_STALE: i64 = 300;
+
 /// One environment.
 pub(in crate::http) struct Environment {
     pub(in crate::http) name: String,
@@ -83,7 +86,7 @@ impl Environment {
         let pods = pods(&status.redis, now);
         let pods_up = status.redis.pods.values().filter(|pod| pod.up).count();
         let sync = sync(&status.sync);
-        let badges = badges(status, drift.len(), pods_up);
+        let badges = badges(status, drift.len(), pods_up, now);
         let waiting = status
             .tip
             .as_ref()
@@ -124,9 +127,15 @@ fn sync(state: &SyncState) -> Badge {
     Badge::new(tone, state.as_str())
 }
 
-fn badges(status: &EnvironmentStatus, drifted: usize, pods_up: usize) -> Vec<Badge> {
+fn badges(status: &EnvironmentStatus, drifted: usize, pods_up: usize, now: Timestamp) -> Vec<Badge> {
     let mut badges = Vec::new();
+    if let Some(compared) = status.last_comparison
+        && now.as_second() - compared.as_second() > COMPARISON_STALE
+    {
+        badges.push(Badge::new(Tone::Warn, format!("not compared for {}", format::age(compared, now))));
+    }
     match drifted {
+        0 if status.last_comparison.is_none() => badges.push(Badge::new(Tone::Busy, "not compared yet")),
         0 => badges.push(Badge::new(Tone::Good, "no drift")),
         1 => badges.push(Badge::new(Tone::Warn, "1 field drifts")),
         fields => badges.push(Badge::new(Tone::Warn, format!("{fields} fields drift"))),

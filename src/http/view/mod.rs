@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub(super) use environment::Environment;
 
 use super::{HttpState, format};
-use crate::status::Status;
+use crate::status::{RepositoryStatus, Status};
 
 /// How urgent something is. Pages show it as colour and as a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,43 +98,9 @@ pub(super) struct Repository {
 impl Frame {
     pub(super) fn new(state: &HttpState, status: &Status, now: Timestamp) -> Self {
         let process = state.process();
-        let mut notices = Vec::new();
-        if let Some(task) = process.dead_task {
-            let text = format!("The task {task:?} has ended. What is shown here no longer changes.");
-            notices.push(Notice {
-                tone: Tone::Bad,
-                title: "The daemon is not whole".to_owned(),
-                text,
-                remedy: Some("Restart the process; its log says why the task ended.".to_owned()),
-            });
-        }
-        if let Some(error) = &status.configuration.error {
-            notices.push(Notice {
-                tone: Tone::Bad,
-                title: "The configuration file is not in force".to_owned(),
-                text: error.clone(),
-                remedy: status.configuration.loaded.map(|loaded| {
-                    format!("The one read {} ago stays in force until this is corrected.", format::age(loaded, now))
-                }),
-            });
-        }
-        for (url, repository) in &status.repositories {
-            let Some(error) = &repository.error else { continue };
-            let since = repository.last_success.map_or_else(
-                || "since the daemon started".to_owned(),
-                |time| format!("since {} ago", format::age(time, now)),
-            );
-            notices.push(Notice {
-                tone: Tone::Bad,
-                title: format!("Git is unreachable {since}"),
-                text: format!("{url}\n{error}"),
-                remedy: Some(format!(
-                    "{} attempt(s) failed in a row. The last commit fetched stays in force, and drift is still handled.",
-                    repository.consecutive_failures
-                )),
-            });
-        }
-        let repository = |(url, repository): (&String, &crate::status::RepositoryStatus)| Repository {
+        let notices = [process.dead_task.as_deref().map(dead_task), configuration(status, now)];
+        let git = status.repositories.iter().filter_map(|(url, repository)| unreachable(url, repository, now));
+        let repository = |(url, repository): (&String, &RepositoryStatus)| Repository {
             url: url.clone(),
             last_success: repository.last_success.map(|time| Moment::new(time, now)),
             tone: if repository.error.is_some() { Tone::Bad } else { Tone::Good },
@@ -142,7 +108,7 @@ impl Frame {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             leader: process.leader,
-            notices,
+            notices: notices.into_iter().flatten().chain(git).collect(),
             repositories: status.repositories.iter().map(repository).collect(),
             configuration: status.configuration.loaded.map(|time| Moment::new(time, now)),
             rendered: format!("{now:.0}"),
@@ -150,16 +116,66 @@ impl Frame {
     }
 }
 
-/// The sentence at the top: what is well, what is not.
-pub(super) fn headline(environments: &[Environment]) -> Badge {
-    let count = |tone| environments.iter().filter(|environment| environment.tone == tone).count();
-    let all = environments.len();
-    let (bad, warn, busy) = (count(Tone::Bad), count(Tone::Warn), count(Tone::Busy));
-    match (all, bad, warn, busy) {
-        (0, ..) => Badge::new(Tone::Warn, "No environment is configured"),
-        (_, 0, 0, 0) => Badge::new(Tone::Good, "Everything is as Git says"),
-        (_, 0, 0, _) => Badge::new(Tone::Busy, format!("{busy} of {all} environments on the way")),
-        (_, 0, ..) => Badge::new(Tone::Warn, format!("{warn} of {all} environments want a look")),
-        _ => Badge::new(Tone::Bad, format!("{bad} of {all} environments need a person")),
+fn dead_task(task: &str) -> Notice {
+    Notice {
+        tone: Tone::Bad,
+        title: "The daemon is not whole".to_owned(),
+        text: format!("The task {task:?} has ended. What is shown here may no longer change."),
+        remedy: Some("Restart the process; its log says why the task ended.".to_owned()),
     }
+}
+
+fn configuration(status: &Status, now: Timestamp) -> Option<Notice> {
+    let error = status.configuration.error.clone()?;
+    let remedy = status
+        .configuration
+        .loaded
+        .map(|loaded| format!("The one read {} ago stays in force until this is corrected.", format::age(loaded, now)));
+    Some(Notice { tone: Tone::Bad, title: "The configuration file is not in force".to_owned(), text: error, remedy })
+}
+
+fn unreachable(url: &str, repository: &RepositoryStatus, now: Timestamp) -> Option<Notice> {
+    let error = repository.error.as_ref()?;
+    let since = repository
+        .last_success
+        .map_or_else(|| "since the daemon started".to_owned(), |time| format!("since {} ago", format::age(time, now)));
+    let attempts = match repository.consecutive_failures {
+        1 => "1 attempt".to_owned(),
+        count => format!("{count} attempts"),
+    };
+    Some(Notice {
+        tone: Tone::Bad,
+        title: format!("Git is unreachable {since}"),
+        text: format!("{url}\n{error}"),
+        remedy: Some(format!(
+            "{attempts} failed in a row. The last commit fetched stays in force, and drift is still handled."
+        )),
+    })
+}
+
+/// The sentence at the top: what is well, what is not. `git_answers` is false
+/// while what Git says now may be newer than what is known.
+pub(super) fn headline(environments: &[Environment], git_answers: bool) -> Badge {
+    let tone = match environments.iter().map(|environment| environment.tone).max() {
+        None => return Badge::new(Tone::Warn, "No environment is configured"),
+        Some(Tone::Good) if git_answers => return Badge::new(Tone::Good, "Everything is as Git says"),
+        Some(Tone::Good) => return Badge::new(Tone::Warn, "Everything is as Git last said"),
+        Some(tone) => tone,
+    };
+    let mut text = String::new();
+    for (tone, one, more) in [
+        (Tone::Bad, "needs a person", "need a person"),
+        (Tone::Warn, "wants a look", "want a look"),
+        (Tone::Busy, "is on the way", "are on the way"),
+    ] {
+        let count = environments.iter().filter(|environment| environment.tone == tone).count();
+        let verb = if count == 1 { one } else { more };
+        match (count, text.is_empty()) {
+            (0, _) => {}
+            (1, true) => text = format!("1 environment {verb}"),
+            (_, true) => text = format!("{count} environments {verb}"),
+            (_, false) => text += &format!(", {count} {verb}"),
+        }
+    }
+    Badge::new(tone, text)
 }
