@@ -80,7 +80,7 @@ pub async fn run(file: &Path, shutdown: CancellationToken, nudge: Arc<Notify>) -
 
     let daemon = async {
         let config = watched.config.borrow_and_update().clone();
-        let Some(cluster) = parts.connect(&config).await else { return Ok(()) };
+        let Some(cluster) = parts.connect(&config).await else { return Ok::<(), AppError>(()) };
         let mut running = Running::start(&parts, cluster, &config).await?;
         loop {
             tokio::select! {

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, ConfigFile};
+use super::{CliError, ConfigFile, Output};
 use crate::{
     app,
     telemetry::{self, LogFormat},
@@ -25,7 +25,7 @@ pub struct Run {
     config: ConfigFile,
     /// How log lines look.
     #[arg(long, value_enum, default_value = "text")]
-    log_format: LogFormat,
+    log_format: Output,
     /// Which log lines: a level, or directives such as `info,redis_gitops::git=debug`.
     #[arg(long, value_name = "FILTER", env = "REDIS_GITOPS_LOG", default_value = "info")]
     log: String,
@@ -33,7 +33,11 @@ pub struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<u8, CliError> {
-        telemetry::init(self.log_format, &self.log)?;
+        let format = match self.log_format {
+            Output::Text => LogFormat::Text,
+            Output::Json => LogFormat::Json,
+        };
+        telemetry::init(format, &self.log)?;
         let shutdown = CancellationToken::new();
         let nudge = Arc::new(Notify::new());
         let listening = |kind| signal(kind).map_err(|cause| CliError::Io { what: "listen for signals", cause });

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Action, Cause, DriftPolicy, ENVIRONMENT_LABEL, Inputs, Precondition, Refusal, Verb,
+    Action, Cause, ENVIRONMENT_LABEL, Inputs, Precondition, Refusal, Verb,
     guards::{self, joined, refusal},
     order::{is_workload, rank},
     workload,
@@ -162,7 +162,7 @@ impl<'a> Object<'a> {
     }
 
     fn corrects(&self) -> bool {
-        self.inputs.policy.drift == DriftPolicy::Correct
+        self.inputs.policy.drift == crate::environment::DriftPolicy::Correct
     }
 
     fn terminating(&self, live: &Value, warnings: &mut Vec<String>) -> Action {

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::Value;
 
 use super::watches::Watches;
@@ -87,14 +87,15 @@ impl Observer<'_> {
     ) -> LiveState {
         let stated: BTreeMap<&ObjectKey, &Manifest> = desired.manifests.iter().map(|m| (&m.key, m)).collect();
         let keys: BTreeSet<&ObjectKey> = stated.keys().copied().chain(inventory.entries.keys()).collect();
-        let looks = keys.iter().map(|key| {
+        let mut looks = Vec::new();
+        for key in &keys {
             let manifest = stated.get(key).copied();
             let api_version = manifest.map_or_else(
                 || inventory.entries.get(*key).map(|entry| entry.api_version.as_str()).unwrap_or_default(),
                 |manifest| manifest.api_version.as_str(),
             );
-            self.look(key, api_version, manifest, known)
-        });
+            looks.push(self.look(key, api_version, manifest, known).boxed());
+        }
         let found: Vec<(ObjectKey, LiveObject, Option<(Question, Answer)>)> =
             stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
         let mut state = LiveState::default();

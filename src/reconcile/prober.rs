@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{
@@ -107,7 +107,10 @@ impl Prober {
                     pods.push(pod);
                 }
             }
-            let probes = pods.iter().map(|pod| self.probe(pod, &passwords));
+            let mut probes = Vec::new();
+            for pod in &pods {
+                probes.push(self.probe(pod, &passwords).boxed());
+            }
             let answers: Vec<(String, RedisPod, bool)> =
                 stream::iter(probes).buffer_unordered(CONCURRENCY).collect().await;
             for (name, pod, wrong_password) in answers {
