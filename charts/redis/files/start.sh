@@ -45,19 +45,11 @@ write_auth() {
 
 # Whether the file Redis will load holds a key. A dump of no keys is a few
 # hundred bytes, so only a small one needs to be read.
-dump_has_keys() {
-  [ -s "$1" ] || return 1
-  [ "$(wc -c <"$1")" -le 1024 ] || return 0
-  checker="$run/redis-check-rdb"
-  [ -e "$checker" ] || ln -s "$(command -v redis-server)" "$checker"
-  "$checker" "$1" 2>/dev/null | grep -q '[1-9][0-9]* keys read'
+dump_append_only() {
+  grep -q '^appendonly yes' "$config/redis.conf"
 }
 
-has_keys() {
-  if ! grep -q '^appendonly yes' "$config/redis.conf"; then
-    dump_has_keys "$data/dump.rdb"
-    return
-  fi
+append_only_has_keys() {
   [ ! -s "$data/appendonly.aof" ] || return 0
   for file in "$data"/appendonlydir/*.base.rdb; do
     if dump_has_keys "$file"; then return 0; fi
@@ -66,6 +58,30 @@ has_keys() {
     [ ! -s "$file" ] || return 0
   done
   return 1
+}
+
+has_keys() {
+  if append_only; then
+    append_only_has_keys
+  else
+    dump_has_keys "$data/dump.rdb"
+  fi
+}
+
+# With an append-only file that is empty or not there yet, Redis would start
+# empty beside a dump full of keys and soon overwrite it: after appendonly was
+# turned on, after a restore, or after a crash in a replica's first copy. The
+# dump becomes the base of the append-only file instead.
+adopt_dump() {
+  append_only || return 0
+  if append_only_has_keys || ! dump_has_keys "$data/dump.rdb"; then return 0; fi
+  log "the append-only file has no keys, but dump.rdb has; going on with those"
+  rm -rf "$data/appendonlydir.new"
+  mkdir "$data/appendonlydir.new"
+  ln "$data/dump.rdb" "$data/appendonlydir.new/appendonly.aof.1.base.rdb"
+  echo 'file appendonly.aof.1.base.rdb seq 1 type b' >"$data/appendonlydir.new/appendonly.aof.manifest"
+  rm -rf "$data/appendonlydir"
+  mv "$data/appendonlydir.new" "$data/appendonlydir"
 }
 
 address() {
@@ -177,5 +193,6 @@ decide_role() {
 # As process 1 a shell ignores the signal unless it says otherwise.
 trap 'exit 143' TERM INT
 write_auth
+adopt_dump
 [ "$1" != replication ] || decide_role
 exec redis-server "$config/redis.conf"

@@ -12,6 +12,8 @@ maxmemory-policy {{ .Values.redis.maxmemoryPolicy }}
 include /run/redis/auth.conf
 {{- if eq (include "redis.topology" .) "replication" }}
 replica-serve-stale-data yes
+# Long enough for replicas that start together to share one copy.
+repl-diskless-sync-delay 1
 include /run/redis/role.conf
 {{- end }}
 {{- end }}

@@ -7,6 +7,9 @@
 {{- if and (not .Values.secrets.existingSecret) (not (trimSuffix "\n" .Values.secrets.redisPassword)) -}}
 {{- fail "secrets.redisPassword is empty: set secrets.existingSecret to a Secret with the key redis-password, or give a password" -}}
 {{- end -}}
+{{- if contains "\x00" (print .Values.secrets.redisPassword .Values.secrets.redisPasswordPrevious) -}}
+{{- fail "a password in secrets holds a NUL character, which no client can send in its environment; choose another" -}}
+{{- end -}}
 {{- if and (eq (include "redis.topology" .) "replication") (not .Values.persistence.enabled) -}}
 {{- fail "replicaCount: 2 or more needs persistence.enabled: true: a primary that restarts without its data would hand its emptiness to every replica" -}}
 {{- end -}}
