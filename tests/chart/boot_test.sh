@@ -34,7 +34,7 @@ end() {
   done
   if [ "$code" != 0 ]; then
     for file in "$work"/"${case_name:-none}"/*/log; do
-      [ -f "$file" ] && echo "--- $file" && tail -n 40 "$file"
+      [ -f "$file" ] && echo "--- $file" && tail -n 90 "$file"
     done
   fi
   rm -rf "$work"

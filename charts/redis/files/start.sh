@@ -45,7 +45,15 @@ write_auth() {
 
 # Whether the file Redis will load holds a key. A dump of no keys is a few
 # hundred bytes, so only a small one needs to be read.
-dump_append_only() {
+dump_has_keys() {
+  [ -s "$1" ] || return 1
+  [ "$(wc -c <"$1")" -le 1024 ] || return 0
+  checker="$run/redis-check-rdb"
+  [ -e "$checker" ] || ln -s "$(command -v redis-server)" "$checker"
+  "$checker" "$1" 2>/dev/null | grep -q '[1-9][0-9]* keys read'
+}
+
+append_only() {
   grep -q '^appendonly yes' "$config/redis.conf"
 }
 
