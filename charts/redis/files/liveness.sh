@@ -8,5 +8,6 @@ ask "${REDIS_PROBE_HOST:-127.0.0.1}" "$1" PING
 case $answer in
   *PONG* | *LOADING* | *MASTERDOWN* | *MISCONF* | *BUSY* | *NOAUTH* | *WRONGPASS* | *NOPERM* | *ERR*) exit 0 ;;
 esac
+answer=${answer%%"$nl"*}
 echo "no answer from Redis within $1 s: ${answer:-nothing at all}"
 exit 1

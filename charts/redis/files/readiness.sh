@@ -18,5 +18,6 @@ case $answer in
     ;;
   *PONG* | *MISCONF* | *BUSY* | *NOAUTH* | *WRONGPASS* | *NOPERM* | *ERR*) exit 0 ;;
 esac
+answer=${answer%%"$nl"*}
 echo "no answer from Redis within $1 s: ${answer:-nothing at all}"
 exit 1

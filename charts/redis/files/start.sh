@@ -187,7 +187,6 @@ ask_primary() {
 
 decide_role() {
   ordinal=${POD_NAME##*-}
-  rm -f "$run/role.conf"
   printf 'replica-announce-ip %s\n' "$(address "$ordinal")" >"$run/role.conf"
   if [ "$ordinal" != 0 ]; then
     ask_primary
@@ -202,5 +201,6 @@ decide_role() {
 trap 'exit 143' TERM INT
 write_auth
 adopt_dump
+: >"$run/role.conf"
 [ "$1" != replication ] || decide_role
 exec redis-server "$config/redis.conf"

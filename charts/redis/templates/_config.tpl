@@ -1,5 +1,6 @@
 {{- /* redis.conf. Passwords and the role are included from files that start.sh
-writes, so this text holds no secret and is the same in every pod. */ -}}
+writes, so this text holds no secret and is the same in every pod and topology:
+while data moves from one topology to the other both read it. */ -}}
 {{- define "redis.config" -}}
 bind * -::*
 protected-mode yes
@@ -9,23 +10,19 @@ appendonly {{ ternary "yes" "no" .Values.redis.appendonly }}
 appendfsync {{ .Values.redis.appendfsync }}
 maxmemory {{ include "redis.maxmemory" . }}
 maxmemory-policy {{ .Values.redis.maxmemoryPolicy }}
-include /run/redis/auth.conf
-{{- if eq (include "redis.topology" .) "replication" }}
 replica-serve-stale-data yes
 # Long enough for replicas that start together to share one copy.
 repl-diskless-sync-delay 1
+include /run/redis/auth.conf
 include /run/redis/role.conf
-{{- end }}
 {{- end }}
 
 {{- /* What start.sh and the probes know of the topology. Read at each start and
 outside the checksum: a change of replicaCount restarts no pod. */ -}}
 {{- define "redis.topologyFile" -}}
 port={{ int64 .Values.service.targetPort }}
-{{- if eq (include "redis.topology" .) "replication" }}
 replicas={{ int64 .Values.replicaCount }}
 host={{ include "redis.fullname" . }}-%d.{{ include "redis.fullname" . }}-headless.{{ .Release.Namespace }}.svc
-{{- end }}
 {{- end }}
 
 {{- /* Bytes; 0, which is no bound, where there is no memory limit. */ -}}
