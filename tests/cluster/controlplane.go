@@ -113,6 +113,9 @@ func (c *cluster) startControllerManager() error {
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--profiling=false",
+		// Its usual 20 requests a second would be most of the cluster's start.
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
 		// A node that stops must be noticed within a test's patience.
 		"--node-monitor-period=2s",
 		"--node-monitor-grace-period=16s",
