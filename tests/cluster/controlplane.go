@@ -22,14 +22,7 @@ import (
 // as envtest and kubebuilder use it.
 const assetsVariable = "KUBEBUILDER_ASSETS"
 
-// program is how to run one of upstream's programs: a prebuilt one first.
-func (c *cluster) program(name string) []string {
-	if prebuilt, ok := prebuiltProgram(name); ok {
-		return []string{prebuilt}
-	}
-	return []string{c.self, name}
-}
-
+// prebuiltProgram is honoured wherever one of those programs is run.
 func prebuiltProgram(name string) (string, bool) {
 	folder := os.Getenv(assetsVariable)
 	if folder == "" {
@@ -43,43 +36,43 @@ func prebuiltProgram(name string) (string, bool) {
 func (c *cluster) startEtcd() error {
 	client := fmt.Sprintf("https://127.0.0.1:%d", c.state.Ports.Etcd)
 	peer := fmt.Sprintf("http://127.0.0.1:%d", c.state.Ports.EtcdPeer)
-	return c.start("etcd", append(c.program("etcd"),
-		"--data-dir="+c.path("etcd"),
-		"--listen-client-urls="+client,
-		"--advertise-client-urls="+client,
-		"--listen-peer-urls="+peer,
-		"--initial-advertise-peer-urls="+peer,
-		"--initial-cluster=default="+peer,
+	return c.start("etcd", []string{c.self, "etcd",
+		"--data-dir=" + c.path("etcd"),
+		"--listen-client-urls=" + client,
+		"--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer,
+		"--initial-advertise-peer-urls=" + peer,
+		"--initial-cluster=default=" + peer,
 		"--client-cert-auth",
-		"--trusted-ca-file="+c.path("pki", "ca.crt"),
-		"--cert-file="+c.path("pki", "server.crt"),
-		"--key-file="+c.path("pki", "server.key"),
+		"--trusted-ca-file=" + c.path("pki", "ca.crt"),
+		"--cert-file=" + c.path("pki", "server.crt"),
+		"--key-file=" + c.path("pki", "server.key"),
 		"--log-level=warn",
 		// What is lost with the machine's power is a test's or a demo's cluster.
 		"--unsafe-no-fsync",
-	), 0)
+	}, 0)
 }
 
 func (c *cluster) startAPIServer() error {
-	flags := append(c.program("kube-apiserver"),
+	flags := []string{c.self, "kube-apiserver",
 		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", c.state.Ports.Etcd),
-		"--etcd-cafile="+c.path("pki", "ca.crt"),
-		"--etcd-certfile="+c.path("pki", "client.crt"),
-		"--etcd-keyfile="+c.path("pki", "client.key"),
+		"--etcd-cafile=" + c.path("pki", "ca.crt"),
+		"--etcd-certfile=" + c.path("pki", "client.crt"),
+		"--etcd-keyfile=" + c.path("pki", "client.key"),
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", c.state.Ports.APIServer),
-		"--cert-dir="+c.path("pki"),
-		"--tls-cert-file="+c.path("pki", "server.crt"),
-		"--tls-private-key-file="+c.path("pki", "server.key"),
-		"--token-auth-file="+c.path("pki", "tokens.csv"),
+		"--cert-dir=" + c.path("pki"),
+		"--tls-cert-file=" + c.path("pki", "server.crt"),
+		"--tls-private-key-file=" + c.path("pki", "server.key"),
+		"--token-auth-file=" + c.path("pki", "tokens.csv"),
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-key-file="+c.path("pki", "service-account.key"),
-		"--service-account-signing-key-file="+c.path("pki", "service-account.key"),
+		"--service-account-key-file=" + c.path("pki", "service-account.key"),
+		"--service-account-signing-key-file=" + c.path("pki", "service-account.key"),
 		"--allow-privileged=true",
 		"--profiling=false",
-	)
+	}
 	if n := c.state.Network; n == nil {
 		// No pod will ever ask for the Service `kubernetes`, and the API server
 		// refuses to publish a loopback address.

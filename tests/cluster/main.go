@@ -11,6 +11,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"syscall"
 )
 
 const usage = `A local Kubernetes in one binary.
@@ -30,10 +31,16 @@ const usage = `A local Kubernetes in one binary.
 
 Upstream's programs, with their own flags: `
 
-// commands are this project's own sub-commands; the last ones are run by `up`.
+// commands are this project's own sub-commands.
 var commands = map[string]func(args []string) error{
-	"up":   runUp,
-	"down": runDown,
+	"up":         runUp,
+	"down":       runDown,
+	"snapshot":   runSnapshot,
+	"git-server": runGitServer,
+	// These are started by `up`.
+	"node":        runNode,
+	"provisioner": runProvisioner,
+	"relay":       runRelay,
 }
 
 // errUsage ends the program with status 2 after the flag package has spoken.
@@ -44,7 +51,17 @@ func main() {
 		fmt.Println(usage + strings.Join(componentNames(), ", "))
 		return
 	}
+	// A plain user's PATH lacks the folders of iptables and its like.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin"); err != nil {
+		fmt.Fprintln(os.Stderr, "cluster: cannot extend PATH:", err)
+		os.Exit(1)
+	}
 	if run, ok := components[os.Args[1]]; ok {
+		if prebuilt, ok := prebuiltProgram(os.Args[1]); ok {
+			err := syscall.Exec(prebuilt, append([]string{prebuilt}, os.Args[2:]...), os.Environ())
+			fmt.Fprintf(os.Stderr, "cluster: cannot run %s: %v\n", prebuilt, err)
+			os.Exit(1)
+		}
 		os.Args = os.Args[1:]
 		os.Exit(run())
 	}

@@ -23,6 +23,8 @@ const ownerVariable = "REDIS_GITOPS_CLUSTER_STATE"
 type process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
+	// Began is the wall clock at its start.
+	Began time.Time `json:"began"`
 }
 
 // alive is false for a zombie: its parent may be us, and it does no work.
@@ -69,7 +71,7 @@ func (c *cluster) start(name string, argv []string, namespaces uintptr) error {
 	if err != nil {
 		return fmt.Errorf("%s ended at once:\n%s", name, c.logTail(name))
 	}
-	c.state.Processes[name] = process{PID: command.Process.Pid, Start: start}
+	c.state.Processes[name] = process{PID: command.Process.Pid, Start: start, Began: time.Now()}
 	return c.save()
 }
 

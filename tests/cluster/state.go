@@ -17,7 +17,10 @@ const stateFormat = 1
 // written before the thing it names is made, so that a kill at any moment
 // leaves nothing that `down` does not know.
 type state struct {
-	Format    int                `json:"format"`
+	Format int `json:"format"`
+	// Boot is the kernel's boot id: after another boot neither the processes
+	// nor the host's changes are there any more.
+	Boot      string             `json:"boot"`
 	Nodes     int                `json:"nodes"`
 	Audit     bool               `json:"audit"`
 	Ports     ports              `json:"ports"`
@@ -86,7 +89,11 @@ func readCluster(dir string) (*cluster, error) {
 }
 
 func (c *cluster) load() error {
-	c.state = state{Format: stateFormat, Processes: map[string]process{}}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return fmt.Errorf("cannot read the kernel's boot id: %w", err)
+	}
+	c.state = state{Format: stateFormat, Boot: string(boot), Processes: map[string]process{}}
 	text, err := os.ReadFile(c.path("state.json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -101,8 +108,11 @@ func (c *cluster) load() error {
 		return fmt.Errorf("%s has format %d and this program knows %d: use the newer program, or remove the folder after its `down`",
 			c.path("state.json"), c.state.Format, stateFormat)
 	}
-	if c.state.Processes == nil {
+	if c.state.Processes == nil || c.state.Boot != string(boot) {
 		c.state.Processes = map[string]process{}
+	}
+	if c.state.Boot != string(boot) {
+		c.state.Boot, c.state.Network, c.state.Sysctls = string(boot), nil, nil
 	}
 	return nil
 }

@@ -10,8 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const provisionerName = "redis-gitops.local/directory"
-
 // ensureStorageClasses makes the three classes: `standard` (the default) and
 // `fast` grow, `fixed` does not.
 func (c *cluster) ensureStorageClasses() error {

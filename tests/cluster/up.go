@@ -10,7 +10,8 @@ import (
 
 // step is one part of the cluster that `up` makes sure of. A step that is
 // already right costs one look, so a fresh start, a repair and a second `up`
-// are the same walk.
+// are the same walk. A step without `ready` starts something that a later step
+// waits for; one without `process` is work that is done when it returns.
 type step struct {
 	name    string
 	process string
@@ -133,6 +134,12 @@ func (c *cluster) ensure(s step) (bool, error) {
 	}
 	begun := time.Now()
 	running := c.running(s.process)
+	if s.ready == nil {
+		if running {
+			return false, nil
+		}
+		return true, s.start()
+	}
 	if running && s.ready() == nil {
 		return false, nil
 	}
