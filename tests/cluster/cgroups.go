@@ -18,14 +18,14 @@ type hierarchy struct {
 	version int
 }
 
-// hierarchies lists the mounted trees. A hybrid host's version 2 tree without
-// controllers is left out, since nothing of a node goes there.
+// hierarchies lists the mounted trees. On a hybrid host the version 2 tree is
+// left out, since the kubelet and runc use version 1 there.
 func hierarchies() ([]hierarchy, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil, fmt.Errorf("cannot list mounts: %w", err)
 	}
-	var found []hierarchy
+	var first, second []hierarchy
 	for _, line := range strings.Split(string(mounts), "\n") {
 		fields := strings.Fields(line)
 		if len(fields) < 3 {
@@ -33,17 +33,19 @@ func hierarchies() ([]hierarchy, error) {
 		}
 		switch fields[2] {
 		case "cgroup":
-			found = append(found, hierarchy{fields[1], 1})
+			first = append(first, hierarchy{fields[1], 1})
 		case "cgroup2":
-			if controllers, _ := os.ReadFile(filepath.Join(fields[1], "cgroup.controllers")); len(strings.TrimSpace(string(controllers))) > 0 {
-				found = append(found, hierarchy{fields[1], 2})
-			}
+			second = append(second, hierarchy{fields[1], 2})
 		}
 	}
-	if len(found) == 0 {
+	switch {
+	case len(first) > 0:
+		return first, nil
+	case len(second) > 0:
+		return second[:1], nil
+	default:
 		return nil, errors.New("no cgroup tree is mounted: mount one below /sys/fs/cgroup (systemd does, and so do containers with cgroup access)")
 	}
-	return found, nil
 }
 
 func nodeCgroup(node int) string { return "/" + bridgeName(node) }

@@ -121,7 +121,8 @@ func redisImage() (image, error) {
 }
 
 // entrypoint does for a container what its users rely on: options alone mean
-// the server, files are private, and root becomes the user redis.
+// the server, root becomes the user redis, files are private, and protected
+// mode, which docker-library's build turns off, is off unless it is stated.
 const entrypoint = `#!/bin/sh
 set -e
 case "$1" in
@@ -132,12 +133,18 @@ if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
 	exec su -s "$0" redis "$@"
 fi
 [ "$(umask)" != 0022 ] || umask 0077
-exec "$@"
+[ "$1" = redis-server ] || exec "$@"
+shift
+case "$1" in
+-v|--version|-h|--help) ;;
+''|-*) set -- --protected-mode no "$@" ;;
+*) grep -q '^ *protected-mode' "$1" 2>/dev/null || set -- "$@" --protected-mode no ;;
+esac
+exec redis-server "$@"
 `
 
-// redisPrograms are copied from the host; the checkers and the Sentinel are
-// the server under other names.
-var redisPrograms = []string{"redis-server", "redis-cli", "redis-check-rdb", "redis-check-aof", "redis-sentinel", "redis-benchmark"}
+// redisPrograms are copied from the host. Some may be links to others there.
+var redisPrograms = []string{"redis-server", "redis-cli", "redis-check-rdb", "redis-check-aof", "redis-benchmark"}
 
 // copyRedis copies the programs with what they are linked against, and returns
 // the server's path on the host.
@@ -153,8 +160,8 @@ func copyRedis(into *layer) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("cannot resolve %s: %w", path, err)
 		}
-		if filepath.Base(real) == "redis-server" {
-			server = real
+		if name == "redis-server" {
+			server = path
 		}
 		target := "usr/local/bin/" + filepath.Base(real)
 		if !copied[target] {
@@ -170,6 +177,8 @@ func copyRedis(into *layer) (string, error) {
 			into.link("usr/local/bin/"+name, filepath.Base(real))
 		}
 	}
+	// The server is a Sentinel under this name; Debian has a package for the link.
+	into.link("usr/local/bin/redis-sentinel", "redis-server")
 	return server, nil
 }
 

@@ -27,7 +27,6 @@ var (
 // Ports at a bridge's address, where nothing of the host listens.
 const (
 	kubeletPort = 21250
-	relayPort   = 21443
 	dnsPort     = 21053
 )
 

@@ -49,7 +49,7 @@ func (c *cluster) nodeSteps() []step {
 	gateway := c.state.Network.gateway(1).String()
 	return []step{
 		{"scheduler", "kube-scheduler", c.startScheduler, nil, 0},
-		{"relay for pods", "relay", c.startRelay, tcpReady(fmt.Sprintf("%s:%d", gateway, relayPort)), 10 * time.Second},
+		{"relay for pods", "relay", c.startRelay, tcpReady(fmt.Sprintf("%s:%d", gateway, c.state.Ports.APIServer)), 10 * time.Second},
 		{"images", "", c.ensureImages, nil, 0},
 		{"storage", "provisioner", c.startProvisioner, nil, 0},
 		{"node1", "node1", func() error { return c.startNode(1) }, nil, 0},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -56,10 +55,10 @@ func (c *cluster) servicesReady() error {
 }
 
 // startRelay lets pods reach the API server, which itself listens on loopback
-// only: the Service `kubernetes` points at the relay.
+// only. Its port is the API server's, which the Service `kubernetes` publishes.
 func (c *cluster) startRelay() error {
 	return c.start("relay", []string{c.self, "relay",
-		"--listen", fmt.Sprintf("%s:%d", c.state.Network.gateway(1), relayPort),
+		"--listen", fmt.Sprintf("%s:%d", c.state.Network.gateway(1), c.state.Ports.APIServer),
 		"--to", fmt.Sprintf("127.0.0.1:%d", c.state.Ports.APIServer)}, 0)
 }
 
@@ -163,17 +162,20 @@ func (c *cluster) publishDNS() error {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: name, Port: 53, Protocol: protocols[i], TargetPort: intstr.FromInt32(dnsPort)})
 		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: &name, Port: &port, Protocol: &protocols[i]})
 	}
-	_, serviceErr := client.CoreV1().Services("kube-system").Create(ctx, service, metav1.CreateOptions{})
-	_, sliceErr := client.DiscoveryV1().EndpointSlices("kube-system").Create(ctx, slice, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(sliceErr) {
+	_, err = client.CoreV1().Services("kube-system").Get(ctx, service.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = client.CoreV1().Services("kube-system").Create(ctx, service, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish the Service kube-dns: %w", err)
+	}
+	_, err = client.DiscoveryV1().EndpointSlices("kube-system").Create(ctx, slice, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
 		// A stopped cluster may have come up with other addresses.
-		_, sliceErr = client.DiscoveryV1().EndpointSlices("kube-system").Update(ctx, slice, metav1.UpdateOptions{})
+		_, err = client.DiscoveryV1().EndpointSlices("kube-system").Update(ctx, slice, metav1.UpdateOptions{})
 	}
-	var failures []error
-	for _, err := range []error{serviceErr, sliceErr} {
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			failures = append(failures, fmt.Errorf("cannot publish kube-dns: %w", err))
-		}
+	if err != nil {
+		return fmt.Errorf("cannot publish the endpoints of kube-dns: %w", err)
 	}
-	return errors.Join(failures...)
+	return nil
 }

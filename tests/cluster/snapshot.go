@@ -131,6 +131,8 @@ func ruleLines() ([]string, error) {
 	return lines, nil
 }
 
+// cgroupLines are the top of each tree and all of the nodes': deeper ones come
+// and go with the host's own services.
 func cgroupLines() ([]string, error) {
 	trees, err := hierarchies()
 	if err != nil {
@@ -139,8 +141,12 @@ func cgroupLines() ([]string, error) {
 	var lines []string
 	for _, tree := range trees {
 		err := filepath.WalkDir(tree.root, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.IsDir() {
-				lines = append(lines, "cgroup "+path)
+			if err != nil || !entry.IsDir() {
+				return nil
+			}
+			lines = append(lines, "cgroup "+path)
+			if filepath.Dir(path) == tree.root && !strings.HasPrefix(entry.Name(), hostPrefix) {
+				return fs.SkipDir
 			}
 			return nil
 		})
