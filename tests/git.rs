@@ -1,6 +1,15 @@
 //! The mirror against Git's own server, well-behaved and not.
 
-use std::{error::Error, fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    error::Error,
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use redis_gitops::{
     environment::BranchName,
@@ -132,6 +141,7 @@ async fn a_poll_that_finds_nothing_new_is_one_request() {
     assert!(!second.fetched);
     assert_eq!(second.branches, first.branches);
     assert_eq!(setting.server.requests(), ["GET /repo.git/info/refs?service=git-upload-pack"]);
+    assert_eq!(setting.server.connections(), 1, "polls share a connection");
 }
 
 #[tokio::test]
@@ -359,4 +369,40 @@ async fn the_gitconfig_of_the_host_and_its_proxy_variables_are_not_used() {
         .output()
         .expect("the test runs");
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
+}
+
+/// A proxy for one connection; gives the request lines that it took.
+fn proxy() -> (String, thread::JoinHandle<io::Result<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("a bound port"));
+    let serving = thread::spawn(move || {
+        let (client, _) = listener.accept()?;
+        let mut from_client = BufReader::new(client.try_clone()?);
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            from_client.read_line(&mut request)?;
+        }
+        let target = request.split(' ').nth(1).unwrap_or_default();
+        let (server, mut to_client) = (TcpStream::connect(target)?, client);
+        let mut from_server = server.try_clone()?;
+        to_client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        let back = thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+        io::copy(&mut from_client, &mut &server)?;
+        server.shutdown(std::net::Shutdown::Both)?;
+        drop(back.join());
+        Ok(request)
+    });
+    (address, serving)
+}
+
+#[tokio::test]
+async fn a_proxy_carries_every_request_when_one_is_named() {
+    let setting = Setting::new();
+    let (address, serving) = proxy();
+    let named = Repository { proxy: Some(address), ..setting.repository() };
+    let mirror = Mirror::open(named, setting.data.path()).await.expect("a new mirror");
+    assert!(tips(&mirror).await.fetched);
+    drop(mirror);
+    let request = serving.join().expect("no panic").expect("a proxied connection");
+    assert!(request.starts_with("CONNECT 127.0.0.1:"), "{request}");
 }

@@ -47,7 +47,6 @@ async fn a_poll_waits_no_longer_than_its_own_deadline_for_another() {
     let slow = Mirror::open(repository.clone(), setting.data.path()).await.expect("a new mirror");
     repository.timeout = Duration::from_secs(1);
     let quick = slow.reconfigured(repository).expect("the same URL");
-    let names = [branch("env/dev")];
     let hanging = tokio::spawn(async move { slow.poll(&[branch("env/dev")]).await });
     let asked = async {
         while setting.server.requests().is_empty() {
@@ -55,8 +54,8 @@ async fn a_poll_waits_no_longer_than_its_own_deadline_for_another() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), asked).await.expect("the first poll asks");
-    let error = quick.poll(&names).await.expect_err("the first poll is in the way");
-    assert!(matches!(error, GitError::Remote { failure: RemoteFailure::Timeout { .. }, .. }), "{error}");
+    let (operation, late) = failure(&quick).await;
+    assert_eq!((operation, late), (Operation::Wait, RemoteFailure::Timeout { seconds: 1 }));
     hanging.abort();
 }
 
@@ -270,4 +269,17 @@ async fn https_trusts_the_authority_that_the_repository_names_and_no_other() {
     fs::write(&ca_file, "nonsense").expect("a file");
     let error = mirror.poll(&[branch("env/dev")]).await.expect_err("no certificate");
     assert!(matches!(error, GitError::Secret { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_kept_too_long_is_made_anew() {
+    let setting = Setting::new();
+    let mirror = setting.mirror().await;
+    setting.server.behave(Behaviour::CloseAtSecond);
+    assert!(tips(&mirror).await.fetched);
+    assert!(!tips(&mirror).await.fetched);
+    assert!(setting.server.connections() > 1);
+    setting.server.behave(Behaviour::Close);
+    let (_, closed) = failure(&mirror).await;
+    assert!(matches!(&closed, RemoteFailure::Unreachable(why) if why.contains("closed")), "{closed}");
 }
