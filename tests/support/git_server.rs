@@ -89,6 +89,8 @@ impl GitServer {
                 }
                 let (Ok(stream), shared) = (stream, Arc::clone(&shared)) else { continue };
                 shared.connections.fetch_add(1, Ordering::SeqCst);
+                // Header and body are two writes: without this the second waits for an acknowledgement.
+                drop(stream.set_nodelay(true));
                 // A client that goes away in the middle is part of what is tested.
                 thread::spawn(move || drop(connection(stream, &shared)));
             }
