@@ -60,6 +60,8 @@ pub enum GitError {
 /// What was being asked of the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
+    /// Waiting until an earlier poll of the same mirror ends.
+    Wait,
     /// Reading the advertisement of branches.
     List,
     /// Receiving commits.
@@ -69,6 +71,7 @@ pub enum Operation {
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Wait => "waiting for an earlier poll of",
             Self::List => "listing the branches of",
             Self::Fetch => "fetching from",
         })

@@ -18,7 +18,7 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
 };
 use ureq::{
-    Agent, Body, Proxy,
+    Agent, Body, Proxy, RequestBuilder,
     tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider},
 };
 
@@ -170,12 +170,8 @@ impl Session {
     pub fn list(&self) -> Result<Answer, RemoteFailure> {
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..=MAX_REDIRECTS {
-            let mut request = self.agent.get(format!("{base}{LIST}"));
-            if let Some(authorization) = &self.authorization {
-                request = request.header(AUTHORIZATION, authorization.clone());
-            }
-            let request = request.config().timeout_global(Some(self.left()?)).build();
-            let response = request.call().map_err(|error| self.failure(error))?;
+            let url = format!("{base}{LIST}");
+            let response = self.send(|left| self.signed(self.agent.get(&url), left).call())?;
             if response.status().is_redirection() {
                 *base = redirected(&base, response.headers().get(LOCATION))?;
                 continue;
@@ -188,16 +184,37 @@ impl Session {
     /// Sends one step of the negotiation; gives the bytes of the answer.
     pub fn upload_pack(&self, body: &[u8]) -> Result<Answer, RemoteFailure> {
         let base = self.base.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut request = self
-            .agent
-            .post(format!("{base}/git-upload-pack"))
-            .header(CONTENT_TYPE, "application/x-git-upload-pack-request");
+        let url = format!("{base}/git-upload-pack");
+        let response = self.send(|left| {
+            let request = self.agent.post(&url).header(CONTENT_TYPE, "application/x-git-upload-pack-request");
+            self.signed(request, left).send(body)
+        })?;
+        self.answer(response, "application/x-git-upload-pack-result", MAX_PACK)
+    }
+
+    fn signed<B>(&self, mut request: RequestBuilder<B>, left: Duration) -> RequestBuilder<B> {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        let request = request.config().timeout_global(Some(self.left()?)).build();
-        let response = request.send(body).map_err(|error| self.failure(error))?;
-        self.answer(response, "application/x-git-upload-pack-result", MAX_PACK)
+        request.config().timeout_global(Some(left)).build()
+    }
+
+    /// Sends a request, which changes nothing on the server; once more when
+    /// the connection was closed, since it may have been kept for too long.
+    fn send(
+        &self,
+        request: impl Fn(Duration) -> Result<http::Response<Body>, ureq::Error>,
+    ) -> Result<http::Response<Body>, RemoteFailure> {
+        match request(self.left()?) {
+            Err(ureq::Error::Io(error)) if is_closed(&error) => {}
+            answered => return answered.map_err(|error| self.failure(error)),
+        }
+        request(self.left()?).map_err(|error| match error {
+            ureq::Error::Io(error) if is_closed(&error) => {
+                RemoteFailure::Unreachable("the server closed the connection without an answer".to_owned())
+            }
+            other => self.failure(other),
+        })
     }
 
     fn left(&self) -> Result<Duration, RemoteFailure> {
@@ -240,6 +257,11 @@ impl Session {
             other => RemoteFailure::Protocol(other.to_string()),
         }
     }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn io_failure(error: &io::Error) -> RemoteFailure {
@@ -329,5 +351,28 @@ mod tests {
             assert!(matches!(failure, RemoteFailure::Redirect(_)), "{to}");
             assert!(!failure.to_string().contains("hunter2"));
         }
+    }
+    #[test]
+    fn an_answer_beyond_its_limit_is_refused() {
+        let session = Session {
+            agent: Agent::new_with_defaults(),
+            authorization: None,
+            base: Mutex::default(),
+            deadline: Instant::now(),
+            timeout: Duration::ZERO,
+        };
+        let read = |bytes: usize| {
+            let mut answer = Answer { reader: Box::new(io::repeat(0).take(bytes as u64)), left: MIB, limit: MIB };
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                match answer.read(&session, &mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(_) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+        };
+        assert_eq!(read(1024 * 1024), Ok(()));
+        assert_eq!(read(1024 * 1024 + 1), Err(RemoteFailure::TooLarge { limit: 1 }));
     }
 }

@@ -49,7 +49,8 @@ pub struct Tips {
     pub branches: BTreeMap<BranchName, BranchTip>,
     /// Whether commits were received; false when every tip was known.
     pub fetched: bool,
-    /// Why the mirror was built anew, when it was.
+    /// Why the mirror was built anew, when it was. After [`Rebuilt::Corrupt`] a
+    /// file that could not be read is worth another try.
     pub rebuilt: Option<Rebuilt>,
 }
 
@@ -122,8 +123,10 @@ impl Mirror {
         let timeout = self.repository.timeout;
         let deadline = Instant::now() + timeout;
         let cancel = CancelOnDrop(Arc::default());
+        let waiting = AtomicBool::new(true);
         let work = async {
             let turn = Arc::clone(&self.store.polling).lock_owned().await;
+            waiting.store(false, Ordering::Relaxed);
             let (mirror, branches, cancelled) = (self.clone(), branches.to_vec(), Arc::clone(&cancel.0));
             blocking(move || {
                 let _turn = turn;
@@ -136,7 +139,7 @@ impl Mirror {
         let bound = tokio::time::Instant::from_std(deadline + GRACE);
         tokio::time::timeout_at(bound, work).await.unwrap_or_else(|_| {
             Err(GitError::Remote {
-                operation: Operation::Fetch,
+                operation: if waiting.load(Ordering::Relaxed) { Operation::Wait } else { Operation::Fetch },
                 url: self.repository.url.clone(),
                 failure: RemoteFailure::Timeout { seconds: timeout.as_secs() },
             })

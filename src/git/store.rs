@@ -9,6 +9,8 @@ use std::{
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use git2::{ErrorCode, Repository};
@@ -16,6 +18,10 @@ use sha2::{Digest, Sha256};
 
 use super::{GitError, transport, tree::BlobCache};
 use crate::repository::RepositoryUrl;
+
+/// How long an opening waits for another holder of the lock: a daemon that is
+/// just ending, or a child process that has not become its own program yet.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Store {
     pub url: RepositoryUrl,
@@ -119,14 +125,18 @@ fn lock(folder: &Path) -> Result<File, GitError> {
     let path = folder.with_extension("lock");
     let failed = |cause: io::Error| folder_error(folder, "locked", cause);
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            file.read_to_string(&mut owner).map_err(failed)?;
-            return Err(GitError::Locked { folder: folder.to_owned(), owner: owner.trim().to_owned() });
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up => thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                file.read_to_string(&mut owner).map_err(failed)?;
+                return Err(GitError::Locked { folder: folder.to_owned(), owner: owner.trim().to_owned() });
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
-        Err(TryLockError::Error(cause)) => return Err(failed(cause)),
     }
     file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;

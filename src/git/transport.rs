@@ -173,6 +173,16 @@ impl Stream {
     }
 }
 
+/// libgit2 stops at the last packet that means something to it. The connection
+/// is kept for the next request only when its answer was read to the end.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            let _ = self.fill(&mut [0; 1]);
+        }
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.fill(buffer).map_err(|failure| {

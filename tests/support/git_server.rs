@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -21,6 +21,10 @@ pub enum Behaviour {
     Serve,
     /// Takes the request and never answers.
     Hang,
+    /// Answers the first request of each connection, and closes it at the second.
+    CloseAtSecond,
+    /// Closes each connection at its first request.
+    Close,
     /// Begins the pack, and never goes on.
     HangInPack,
     /// Ends the connection after so many bytes of the pack's answer, which it
@@ -45,6 +49,7 @@ struct State {
     login: Mutex<Option<Login>>,
     bearer: Mutex<Option<String>>,
     requests: Mutex<Vec<String>>,
+    connections: AtomicUsize,
     stop: AtomicBool,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -72,6 +77,7 @@ impl GitServer {
             login: Mutex::default(),
             bearer: Mutex::default(),
             requests: Mutex::default(),
+            connections: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             tls,
         });
@@ -82,6 +88,9 @@ impl GitServer {
                     return;
                 }
                 let (Ok(stream), shared) = (stream, Arc::clone(&shared)) else { continue };
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                // Header and body are two writes: without this the second waits for an acknowledgement.
+                drop(stream.set_nodelay(true));
                 // A client that goes away in the middle is part of what is tested.
                 thread::spawn(move || drop(connection(stream, &shared)));
             }
@@ -105,6 +114,11 @@ impl GitServer {
 
     pub fn require_bearer(&self, token: &str) {
         *self.state.bearer.lock().expect("no panic") = Some(token.to_owned());
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
     }
 
     /// The request lines since the last call.
@@ -134,15 +148,22 @@ fn connection(stream: TcpStream, state: &State) -> io::Result<()> {
             Box::new(rustls::StreamOwned::new(session, stream))
         }
     });
+    let mut before = 0;
     while let Some(request) = Request::read(&mut stream)? {
         if state.stop.load(Ordering::SeqCst) {
             return Ok(());
         }
         state.requests.lock().expect("no panic").push(format!("{} {}", request.method, request.target));
         let stream = stream.get_mut().as_mut();
-        if !answer(stream, state, &request)? {
+        let close = match *state.behaviour.lock().expect("no panic") {
+            Behaviour::Close => true,
+            Behaviour::CloseAtSecond => before > 0,
+            _ => false,
+        };
+        if close || !answer(stream, state, &request)? {
             return Ok(());
         }
+        before += 1;
     }
     Ok(())
 }
