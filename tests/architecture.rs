@@ -38,7 +38,7 @@ fn core_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("chart", &["template", "values"][..]),
         ("diff", &[][..]),
         ("plan", &["diff", "redis"][..]),
-        ("health", &[][..]),
+        ("health", &["diff"][..]),
         ("redis", &[][..]),
     ])
 }
