@@ -6,3 +6,5 @@
 pub mod resource;
 pub mod revision;
 pub mod snapshot;
+pub mod template;
+pub mod values;

@@ -1,0 +1,3 @@
+//! Values of charts: read, layered, checked.
+
+pub mod yaml;
