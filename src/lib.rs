@@ -3,6 +3,8 @@
 //! The rooms and who may use whom are described in `docs/architecture.md` and
 //! kept by `tests/architecture.rs`.
 
+pub mod chart;
+pub mod cli;
 pub mod resource;
 pub mod revision;
 pub mod snapshot;

@@ -296,6 +296,10 @@ impl<'h> Machine<'h> {
                 Box::new(map.entries().into_iter().map(move |(key, item)| (Value::Str(key), wrap(item))))
             }
             Value::Nil | Value::NilInterface => Box::new(std::iter::empty()),
+            Value::Object(object) if object.entries().is_some() => {
+                let entries = object.entries().unwrap_or_default();
+                Box::new(entries.into_iter().map(|(key, item)| (Value::Str(key), item)))
+            }
             other => {
                 let kind = other.type_name();
                 let message = format!("cannot range over a {kind}; expected a list, a map or a whole number");

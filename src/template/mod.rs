@@ -11,6 +11,7 @@ pub(crate) mod encode;
 mod error;
 mod eval;
 mod expr;
+mod glob;
 pub(crate) mod functions;
 mod lexer;
 mod literal;
@@ -23,9 +24,12 @@ mod value;
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 pub use ast::Define;
+pub(crate) use encode::to_yaml;
 pub use error::{Source, Stage, TemplateError};
 pub use eval::Limits;
 pub use functions::Host;
+pub(crate) use functions::base_name;
+pub(crate) use glob::glob;
 pub use value::{IntKind, List, ListKind, Map, MapKind, Object, Str, Value};
 
 /// Named templates that see each other.

@@ -7,6 +7,7 @@ pub(crate) fn action(out: &mut Vec<u8>, value: &Value) -> Result<(), String> {
     match value {
         Value::Nil | Value::NilInterface => out.extend_from_slice(b"<no value>"),
         Value::Str(text) => out.extend_from_slice(text),
+        Value::Object(object) => out.extend_from_slice(object.print().as_bytes()),
         value => plain(out, value, 0)?,
     }
     Ok(())
@@ -52,7 +53,7 @@ pub(crate) fn plain(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<()
             }
             out.push(b']');
         }
-        Value::Object(object) => out.extend_from_slice(object.print().as_bytes()),
+        Value::Object(object) => out.extend_from_slice(object.print_fields().as_bytes()),
     }
     Ok(())
 }

@@ -260,6 +260,12 @@ impl Map {
         drop_flat(entries.into_values());
     }
 
+    /// The same map under another type: entries are shared one by one, later
+    /// changes of the map itself are not.
+    pub fn retyped(&self, kind: MapKind) -> Self {
+        Self::of(kind, self.0.entries.borrow().clone())
+    }
+
     /// Whether both are the same map, not only equal ones.
     pub fn same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
@@ -311,6 +317,14 @@ pub trait Object: Any {
     fn member(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>>;
     /// As `fmt.Print` shows it.
     fn print(&self) -> String;
+    /// As `fmt` shows it where the value is no longer addressable.
+    fn print_fields(&self) -> String {
+        self.print()
+    }
+    /// The entries of what acts as a map.
+    fn entries(&self) -> Option<Vec<(Str, Value)>> {
+        None
+    }
     /// As JSON and YAML show it.
     fn plain(&self) -> Value;
     /// For functions that take this very type.
@@ -361,6 +375,7 @@ impl Value {
             Self::Object(object) => match object.type_name() {
                 name if name.starts_with('*') => "ptr",
                 "time.Duration" => "int64",
+                "engine.files" => "map",
                 _ => "struct",
             },
         }
@@ -402,7 +417,7 @@ impl Value {
             Self::Str(text) => !text.is_empty(),
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => !map.is_empty(),
-            Self::Object(_) => true,
+            Self::Object(object) => object.entries().is_none_or(|entries| !entries.is_empty()),
         }
     }
 

@@ -23,6 +23,7 @@ fn len(call: &mut Call<'_, '_>) -> Outcome {
         Value::Str(text) => text.len(),
         Value::List(list) => list.len(),
         Value::Map(map) => map.len(),
+        Value::Object(object) if object.entries().is_some() => object.entries().map_or(0, |entries| entries.len()),
         other => return Err(format!("{} has no length", kind_for_person(other)).into()),
     };
     Ok(Value::int(i64::try_from(len).unwrap_or(i64::MAX)))
@@ -46,6 +47,10 @@ fn index(call: &mut Call<'_, '_>) -> Outcome {
             Value::List(list) => list[position(at, list.len())?].clone(),
             Value::Str(text) => Value::Int(text[position(at, text.len())?].into(), IntKind::Uint8),
             Value::Map(map) => entry(map, at)?,
+            Value::Object(object) if object.entries().is_some() => match (object.plain(), at) {
+                (Value::Map(map), at) => entry(&map, at)?,
+                (other, _) => other,
+            },
             other => return Err(format!("{} cannot be indexed", other.type_name()).into()),
         };
     }

@@ -32,8 +32,8 @@ mod semver;
 mod strings;
 mod words;
 
-pub(crate) use numbers::to_int64;
 pub(crate) use objects::method;
+pub(crate) use paths::base as base_name;
 
 /// What the renderer lends to functions.
 pub trait Host {

@@ -9,5 +9,5 @@ mod read;
 mod resolve;
 
 pub use emit::{Emitter, natural_sort};
-pub use read::{Node, NodeKind, Numbers, YamlError, read, read_documents};
+pub use read::{Node, NodeKind, Numbers, YamlError, read, read_node};
 pub use resolve::{Scalar, resolve};

@@ -69,31 +69,31 @@ pub enum NodeKind {
     Alias(Rc<Node>),
 }
 
-/// All documents of `text` as nodes.
-pub fn read_documents(text: &str) -> Result<Vec<Node>, YamlError> {
-    let mut input = text.as_bytes();
+/// The first document of `text` as nodes; `None` when there is none. What
+/// follows the first document is not looked at, as in the Go library.
+pub fn read_node(text: &str) -> Result<Option<Node>, YamlError> {
+    // The scanner cannot end inside a block scalar without a line break.
+    let closed = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
+    let mut input = closed.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);
     let mut reader = Reader { parser, anchors: HashMap::new() };
-    let mut documents = Vec::new();
     loop {
         let event = reader.next()?;
         match event.data {
-            EventData::StreamEnd => return Ok(documents),
+            EventData::StreamEnd => return Ok(None),
             EventData::DocumentStart { .. } => {
-                reader.anchors.clear();
                 let first = reader.next()?;
-                documents.push(reader.node(first, 0)?);
+                return reader.node(first, 0).map(Some);
             }
             _ => {}
         }
     }
 }
 
-/// The last document of `text` as JSON; `null` when there is none. (Helm, too,
-/// lets the last document win.)
+/// The first document of `text` as JSON; `null` when there is none.
 pub fn read(text: &str, numbers: Numbers) -> Result<Value, YamlError> {
-    match read_documents(text)?.pop() {
+    match read_node(text)? {
         Some(node) => node.to_json(numbers),
         None => Ok(Value::Null),
     }
