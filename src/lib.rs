@@ -4,6 +4,7 @@
 //! kept by `tests/architecture.rs`.
 
 pub mod app;
+pub mod chart;
 pub mod cli;
 pub mod cluster;
 pub mod config;
@@ -26,3 +27,5 @@ pub mod revision;
 pub mod snapshot;
 pub mod status;
 pub mod telemetry;
+pub mod template;
+pub mod values;

@@ -17,9 +17,15 @@ use crate::{
     environment::Environment,
 };
 
+mod diff;
+pub mod folder;
+mod render;
 mod run;
+mod source;
 mod status;
+pub mod template;
 pub mod validate;
+mod values;
 
 /// What Git says is what runs: a GitOps reconciler for Redis on Kubernetes.
 ///
@@ -38,10 +44,18 @@ pub struct Arguments {
 enum Verb {
     /// Run the daemon.
     Run(run::Run),
+    /// Print the manifests of an environment as Git states them.
+    Render(render::Render),
+    /// Print what would change in the cluster. Exit code 0: nothing, 1: something.
+    Diff(diff::Diff),
+    /// Print the effective values of an environment, secrets masked.
+    Values(values::Values),
     /// Print the state of a running daemon's environments.
     Status(status::Status),
     /// Check a configuration file.
     Validate(validate::Validate),
+    /// Render a chart as `helm template` does.
+    Template(template::TemplateArgs),
 }
 
 /// How a verb prints.
@@ -102,6 +116,12 @@ pub(crate) enum CliError {
     /// The environment cannot be rendered.
     #[error("{0}")]
     Unusable(String),
+    /// Its values cannot be read.
+    #[error(transparent)]
+    Values(#[from] crate::reconcile::RenderFailure),
+    /// Secrets cannot be masked, so nothing is shown.
+    #[error(transparent)]
+    Redactor(#[from] crate::diff::RedactorError),
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] crate::cluster::ClusterError),
@@ -116,6 +136,9 @@ pub(crate) enum CliError {
         /// What came of it.
         cause: String,
     },
+    /// A chart.
+    #[error(transparent)]
+    Template(#[from] template::TemplateCommandError),
     /// The runtime or a stream.
     #[error("{what}: {cause}")]
     Io {
@@ -145,11 +168,15 @@ pub fn main(arguments: Arguments) -> ExitCode {
 fn dispatch(verb: Verb, out: &mut dyn Write) -> Result<u8, CliError> {
     match verb {
         Verb::Run(verb) => block_on(verb.run()),
+        Verb::Render(verb) => block_on(verb.run(out)),
+        Verb::Diff(verb) => block_on(verb.run(out)),
+        Verb::Values(verb) => block_on(verb.run(out)),
         Verb::Status(verb) => verb.run(out),
         Verb::Validate(verb) => match validate::run(&verb, out) {
             Ok(valid) => Ok(u8::from(!valid)),
             Err(cause) => Err(CliError::Io { what: "print", cause }),
         },
+        Verb::Template(verb) => Ok(template::run(&verb, out).map(|()| 0)?),
     }
 }
 
@@ -163,6 +190,11 @@ fn block_on(work: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliE
 
 pub(crate) fn print(out: &mut dyn Write, text: &str) -> Result<(), CliError> {
     out.write_all(text.as_bytes()).map_err(|cause| CliError::Io { what: "print", cause })
+}
+
+/// A value as YAML for people.
+pub(crate) fn yaml(value: &serde_json::Value) -> Result<String, CliError> {
+    serde_yaml::to_string(value).map_err(|cause| CliError::Io { what: "print as YAML", cause: io::Error::other(cause) })
 }
 
 pub(crate) fn environment<'a>(config: &'a Config, name: &str) -> Result<&'a Environment, CliError> {

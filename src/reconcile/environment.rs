@@ -111,6 +111,8 @@ enum Target {
     Tip(Arc<DesiredState>, Instant),
     /// The tip cannot be rendered.
     Broken(Revision, String),
+    /// What the render needs cannot be read now.
+    Unreadable(String),
 }
 
 impl EnvironmentLoop {
@@ -189,6 +191,7 @@ impl EnvironmentLoop {
                 () = sleep_until(retry_at.into()) => {
                     if Instant::now() >= self.next_full {
                         self.known.clear();
+                        self.renderer.forget();
                         self.next_full = Instant::now() + jittered(self.environment.resync);
                     }
                 }
@@ -230,6 +233,10 @@ impl EnvironmentLoop {
                 self.fail("render", message);
                 self.heal_base().await
             }
+            Target::Unreadable(message) => {
+                self.fail("render", message);
+                false
+            }
             Target::Tip(desired, seen) => self.follow(desired, seen).await,
         }
     }
@@ -263,6 +270,7 @@ impl EnvironmentLoop {
             Ok(desired) => Target::Tip(desired, seen),
             Err(Unusable::Detached(message)) => Target::Detached(message),
             Err(Unusable::Broken(message)) => Target::Broken(revision, message),
+            Err(Unusable::Transient(message)) => Target::Unreadable(message),
         }
     }
 
@@ -348,7 +356,7 @@ impl EnvironmentLoop {
         let Some(base) = inventory.applying.clone().or_else(|| inventory.applied.clone()) else { return true };
         let desired = match self.renderer.render(&base).await {
             Ok(desired) => desired,
-            Err(Unusable::Broken(message) | Unusable::Detached(message)) => {
+            Err(Unusable::Broken(message) | Unusable::Detached(message) | Unusable::Transient(message)) => {
                 warn!(environment = %self.name.environment, revision = %base.short(), reason = %message, "drift cannot be undone: the applied commit cannot be rendered");
                 return true;
             }

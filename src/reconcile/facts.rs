@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Asks the cluster: two lists.
-pub(super) async fn of_cluster(cluster: &Cluster, namespace: &str) -> ClusterFacts {
+pub(crate) async fn of_cluster(cluster: &Cluster, namespace: &str) -> ClusterFacts {
     ClusterFacts {
         storage_classes: known(storage_classes(cluster).await),
         helm_releases: known(helm_releases(cluster, namespace).await),

@@ -7,18 +7,23 @@
 mod board;
 mod environment;
 mod execute;
-mod facts;
+pub(crate) mod facts;
 mod ledger;
 mod observe;
 mod pace;
 mod prober;
-pub mod render;
+mod render;
 mod report;
 mod repository;
 mod watches;
 
 pub use board::Board;
 pub use environment::{EnvironmentLoop, Shared};
+pub(crate) use observe::{DryRuns, Observer};
 pub use prober::Prober;
+pub(crate) use render::{
+    Context, RenderFailure, Unusable, desired_state, effective_values, live_context, passwords_of,
+};
+pub use render::{SystemClock, SystemEntropy};
 pub use repository::{RepositoryLoop, Tip, TipMap};
 pub use watches::Watches;

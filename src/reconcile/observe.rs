@@ -31,7 +31,7 @@ const LOOKS: usize = 3;
 /// The dry-run answers already known, by what was asked and of which object.
 /// Emptied by a full pass, a change of configuration, or another API server.
 #[derive(Debug, Default)]
-pub(super) struct DryRuns {
+pub(crate) struct DryRuns {
     answers: BTreeMap<ObjectKey, (Question, Answer)>,
 }
 
@@ -66,7 +66,7 @@ impl DryRuns {
 }
 
 /// One environment's look at its cluster.
-pub(super) struct Observer<'a> {
+pub(crate) struct Observer<'a> {
     /// The API server.
     pub cluster: &'a Cluster,
     /// The watched objects.
@@ -79,7 +79,7 @@ pub(super) struct Observer<'a> {
 
 impl Observer<'_> {
     /// Looks at everything Git states and everything the inventory names.
-    pub(super) async fn observe(
+    pub(crate) async fn observe(
         &self,
         desired: &DesiredState,
         inventory: &Inventory,
