@@ -191,12 +191,16 @@ impl Emitter {
 
     fn scalar(&mut self, text: &str, key: bool) {
         let analysis = analyze(text);
+        // Further lines of a scalar stand deeper than its key.
+        let outer = self.indent;
+        self.indent = Some(outer.map_or(BEST_INDENT, |indent| indent + BEST_INDENT));
         match choose(text, &analysis, key) {
             Style::Plain => self.plain(text, !key),
             Style::Single => self.single_quoted(text, !key),
             Style::Double => self.double_quoted(text, !key),
             Style::Literal => self.literal_block(text),
         }
+        self.indent = outer;
     }
 
     fn plain(&mut self, text: &str, may_break: bool) {

@@ -1,15 +1,17 @@
 //! Reads YAML into nodes that know where they stand, and into JSON.
 
-use std::{collections::HashMap, fmt, rc::Rc};
+use std::{fmt, rc::Rc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
-use super::resolve::{Scalar, resolve};
+use super::{
+    compose::compose,
+    resolve::{Scalar, resolve},
+};
 
 /// Nesting past which a document is refused.
-const MAX_DEPTH: usize = 200;
+pub(super) const MAX_DEPTH: usize = 200;
 /// Nodes that aliases may expand to.
 const MAX_EXPANDED: usize = 1_000_000;
 
@@ -48,7 +50,7 @@ pub struct Node {
     pub line: usize,
     /// The column it starts at, from 1.
     pub column: usize,
-    tag: Option<Box<str>>,
+    pub(super) tag: Option<Box<str>>,
 }
 
 /// What a node holds.
@@ -72,23 +74,7 @@ pub enum NodeKind {
 /// The first document of `text` as nodes; `None` when there is none. What
 /// follows the first document is not looked at, as in the Go library.
 pub fn read_node(text: &str) -> Result<Option<Node>, YamlError> {
-    // The scanner cannot end inside a block scalar without a line break.
-    let closed = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
-    let mut input = closed.as_bytes();
-    let mut parser = Parser::new();
-    parser.set_input_string(&mut input);
-    let mut reader = Reader { parser, anchors: HashMap::new() };
-    loop {
-        let event = reader.next()?;
-        match event.data {
-            EventData::StreamEnd => return Ok(None),
-            EventData::DocumentStart { .. } => {
-                let first = reader.next()?;
-                return reader.node(first, 0).map(Some);
-            }
-            _ => {}
-        }
-    }
+    compose(text)
 }
 
 /// The first document of `text` as JSON; `null` when there is none.
@@ -96,75 +82,6 @@ pub fn read(text: &str, numbers: Numbers) -> Result<Value, YamlError> {
     match read_node(text)? {
         Some(node) => node.to_json(numbers),
         None => Ok(Value::Null),
-    }
-}
-
-struct Reader<'t> {
-    parser: Parser<'t>,
-    anchors: HashMap<String, Rc<Node>>,
-}
-
-fn place(mark: Mark) -> (usize, usize) {
-    let narrow = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).saturating_add(1);
-    (narrow(mark.line), narrow(mark.column))
-}
-
-impl Reader<'_> {
-    fn next(&mut self) -> Result<Event, YamlError> {
-        self.parser.parse().map_err(|error| {
-            let (line, column) = place(error.problem_mark().unwrap_or_default());
-            let context = error.context().filter(|c| !c.is_empty()).map(|c| format!("{c}: ")).unwrap_or_default();
-            YamlError { line, column, message: format!("{context}{}", error.problem()) }
-        })
-    }
-
-    fn node(&mut self, event: Event, depth: usize) -> Result<Node, YamlError> {
-        let (line, column) = place(event.start_mark);
-        let fail = |message: String| YamlError { line, column, message };
-        if depth > MAX_DEPTH {
-            return Err(fail(format!("nested deeper than {MAX_DEPTH} levels")));
-        }
-        let (anchor, tag, kind) = match event.data {
-            EventData::Alias { anchor } => {
-                let known = self.anchors.get(&anchor);
-                let target = known.ok_or_else(|| fail(format!("unknown anchor {anchor:?}")))?;
-                return Ok(Node { kind: NodeKind::Alias(Rc::clone(target)), line, column, tag: None });
-            }
-            EventData::Scalar { anchor, tag, value, plain_implicit, style, .. } => {
-                let plain = style == ScalarStyle::Plain && (plain_implicit || tag.is_some());
-                (anchor, tag, NodeKind::Scalar { text: value.into(), plain })
-            }
-            EventData::SequenceStart { anchor, tag, .. } => {
-                let mut items = Vec::new();
-                loop {
-                    let next = self.next()?;
-                    if matches!(next.data, EventData::SequenceEnd) {
-                        break;
-                    }
-                    items.push(self.node(next, depth + 1)?);
-                }
-                (anchor, tag, NodeKind::Sequence(items))
-            }
-            EventData::MappingStart { anchor, tag, .. } => {
-                let mut entries = Vec::new();
-                loop {
-                    let next = self.next()?;
-                    if matches!(next.data, EventData::MappingEnd) {
-                        break;
-                    }
-                    let key = self.node(next, depth + 1)?;
-                    let value = self.next()?;
-                    entries.push((key, self.node(value, depth + 1)?));
-                }
-                (anchor, tag, NodeKind::Mapping(entries))
-            }
-            _ => return Err(fail("a value is expected here".to_owned())),
-        };
-        let node = Node { kind, line, column, tag: tag.map(Into::into) };
-        if let Some(anchor) = anchor {
-            self.anchors.insert(anchor, Rc::new(node.clone()));
-        }
-        Ok(node)
     }
 }
 
