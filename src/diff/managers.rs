@@ -65,7 +65,8 @@ impl ManagerEntry {
         }
     }
 
-    fn write(&self) -> Value {
+    /// The entry as the server keeps it.
+    pub fn write(&self) -> Value {
         let mut entry = json!({
             "manager": self.writer.manager, "operation": self.writer.operation, "apiVersion": self.api_version,
             "fieldsType": "FieldsV1", "fieldsV1": self.fields.to_fields_v1(),

@@ -52,6 +52,17 @@ pub(super) fn claim_in_deletion<'a>(inputs: &Inputs<'a>, workloads: &[&Value]) -
     })
 }
 
+/// The workload of the other kind and the same name, which stands for another
+/// topology of the same store.
+pub(super) fn twin(key: &ObjectKey) -> Option<ObjectKey> {
+    let kind = match (key.group.as_str(), key.kind.as_str()) {
+        ("apps", "Deployment") => "StatefulSet",
+        ("apps", "StatefulSet") => "Deployment",
+        _ => return None,
+    };
+    Some(ObjectKey { kind: kind.to_owned(), ..key.clone() })
+}
+
 /// One object that Git states, with what is known of it.
 struct Object<'a> {
     inputs: &'a Inputs<'a>,
@@ -129,15 +140,9 @@ impl<'a> Object<'a> {
     }
 
     fn topology(&self) -> Option<Refusal> {
-        let key = &self.manifest.key;
-        let twin = match (key.group.as_str(), key.kind.as_str()) {
-            ("apps", "Deployment") => "StatefulSet",
-            ("apps", "StatefulSet") => "Deployment",
-            _ => return None,
-        };
-        let other = ObjectKey { kind: twin.to_owned(), ..key.clone() };
+        let other = twin(&self.manifest.key)?;
         let runs = self.inputs.live.objects.get(&other).is_some_and(|object| object.live().is_some());
-        (runs && self.inputs.desired.get(&other).is_none()).then(|| guards::topology(self.manifest, twin))
+        (runs && self.inputs.desired.get(&other).is_none()).then(|| guards::topology(&other, &self.manifest.key))
     }
 
     fn act(&self, verb: Verb, cause: Cause, differences: Vec<Difference>, precondition: Precondition) -> Action {
@@ -145,7 +150,7 @@ impl<'a> Object<'a> {
     }
 
     fn wait(&self, reason: &str) -> Action {
-        self.act(Verb::Wait { reason: reason.to_owned() }, self.cause_of(true), Vec::new(), Precondition::default())
+        self.act(Verb::Wait { reason: reason.to_owned() }, self.cause_of(false), Vec::new(), Precondition::default())
     }
 
     /// Why something differs, when nothing tells that somebody else changed it.
@@ -175,7 +180,7 @@ impl<'a> Object<'a> {
                  Nothing that restarts the pod is done. Copy the data away now"
             ));
         }
-        self.wait("its deletion is in progress")
+        Action { cause: self.cause_of(true), ..self.wait("its deletion is in progress") }
     }
 
     fn absent(&self) -> Action {
@@ -309,19 +314,47 @@ impl<'a> Object<'a> {
     }
 
     fn rejected(&self, live: Option<&Value>, error: &Rejection, warnings: &mut Vec<String>) -> Action {
-        let message = self.inputs.redactor.text(&error.message);
         if error.class == RejectionClass::NamespaceMissing && self.creates_namespace() {
             return self.absent();
         }
-        if let Some(live) = live {
-            self.note_identity(live, warnings);
-            if let Some(refusal) = joined(self.change_refusals(live, warnings)) {
-                return self.act(Verb::Refused(refusal), self.cause_of(true), Vec::new(), precondition(live));
-            }
-            if let Some(action) = self.clears_leftovers(live, error) {
-                return action;
+        let Some(live) = live else {
+            let refused = self.refused_by_server(error);
+            return self.act(refused, self.cause_of(true), Vec::new(), Precondition::default());
+        };
+        self.note_identity(live, warnings);
+        let (roots, differences) = self.without_dry_run(live);
+        let cause = self.cause(live, &differences, !differences.is_empty());
+        let mut action = self.act(Verb::Report, cause, differences, precondition(live));
+        if let Some(refusal) = joined(self.change_refusals(live, warnings)) {
+            action.verb = Verb::Refused(refusal);
+        } else if roots.is_empty() || !matches!(error.class, RejectionClass::Invalid | RejectionClass::Immutable) {
+            action.verb = self.refused_by_server(error);
+        } else if self.may_write() {
+            let removes =
+                if self.corrects() { diff::undeclared_fields(self.manifest, live) } else { FieldSet::default() };
+            action.verb = self.write_verb(live);
+            action.take_over = self.take_over(live, &roots.union(&removes));
+        }
+        action
+    }
+
+    /// The members of unions that stay behind and are not ours, and all that
+    /// differs as far as it can be told without the server. An apply that is
+    /// invalid only for such members is valid once they are ours; when they
+    /// already are, the server had another reason.
+    fn without_dry_run(&self, live: &Value) -> (FieldSet, Vec<Difference>) {
+        let owned = diff::ours(live);
+        let mut roots = FieldSet::default();
+        for path in diff::union_leftovers(&self.manifest.body, live).paths() {
+            if !owned.touches(&path) {
+                roots.insert(&path);
             }
         }
+        let differences = diff::stated_differences(self.manifest, live, &roots, self.inputs.redactor);
+        (roots, differences)
+    }
+
+    fn refused_by_server(&self, error: &Rejection) -> Verb {
         let (guard, remedy) = match error.class {
             RejectionClass::Invalid => ("invalid", "Correct the chart or its values; the message names the field."),
             RejectionClass::Immutable => (
@@ -338,8 +371,7 @@ impl<'a> Object<'a> {
                 "Install what serves this kind (its CustomResourceDefinition), or take the object out of Git.",
             ),
         };
-        let precondition = live.map(precondition).unwrap_or_default();
-        self.act(Verb::Refused(refusal(guard, message, remedy)), self.cause_of(true), Vec::new(), precondition)
+        Verb::Refused(refusal(guard, self.inputs.redactor.text(&error.message), remedy))
     }
 
     fn creates_namespace(&self) -> bool {
@@ -349,34 +381,5 @@ impl<'a> Object<'a> {
                 && manifest.key.name == self.manifest.key.namespace
         };
         self.inputs.desired.manifests.iter().any(stated)
-    }
-
-    /// An apply that is invalid only because another member of a union stays
-    /// behind is valid once that member is ours. When it already is, the server
-    /// had another reason.
-    fn clears_leftovers(&self, live: &Value, error: &Rejection) -> Option<Action> {
-        if !matches!(error.class, RejectionClass::Invalid | RejectionClass::Immutable) {
-            return None;
-        }
-        let owned = diff::ours(live);
-        let mut roots = FieldSet::default();
-        for path in diff::union_leftovers(&self.manifest.body, live).paths() {
-            if !owned.touches(&path) {
-                roots.insert(&path);
-            }
-        }
-        if roots.is_empty() {
-            return None;
-        }
-        let differences = diff::stated_differences(self.manifest, live, &roots, self.inputs.redactor);
-        let cause = self.cause(live, &differences, true);
-        let mut action = self.act(Verb::Report, cause, differences, precondition(live));
-        if self.may_write() {
-            action.verb = self.write_verb(live);
-            let removes =
-                if self.corrects() { diff::undeclared_fields(self.manifest, live) } else { FieldSet::default() };
-            action.take_over = self.take_over(live, &roots.union(&removes));
-        }
-        Some(action)
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{
     Action, Cause, Inputs, PRUNE_ANNOTATION, Precondition, Verb,
-    guards::refusal,
+    guards::{refusal, topology},
     order::{is_irreplaceable, is_workload, rank},
-    planner::{claim_in_deletion, foreign_owner, precondition},
+    planner::{claim_in_deletion, foreign_owner, precondition, twin},
 };
 use crate::{
     diff::is_owned,
@@ -30,6 +30,10 @@ pub(super) fn actions(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Vec<Ac
     let mut actions: Vec<Action> = left.map(|(key, entry)| action(inputs, key, entry, warnings)).collect();
     actions.sort_by_key(|action| std::cmp::Reverse(rank(&action.key.kind)));
     hold_incomplete(inputs, &mut actions);
+    if inputs.desired.manifests.is_empty() {
+        refuse_all(&mut actions);
+        return actions;
+    }
     breaker(inputs, &mut actions);
     actions
 }
@@ -92,6 +96,9 @@ fn present(inputs: &Inputs<'_>, key: &ObjectKey, entry: &Entry, live: &Value, wa
     if !inputs.policy.prune {
         return Verb::Report;
     }
+    if let Some(twin) = twin(key).filter(|twin| inputs.desired.get(twin).is_some()) {
+        return Verb::Refused(topology(key, &twin));
+    }
     match claim_in_deletion(inputs, &[live]) {
         Some(claim) => wait(&format!("{claim} is being deleted, and ending its pod would finish that")),
         None => Verb::Delete,
@@ -111,39 +118,42 @@ fn hold_incomplete(inputs: &Inputs<'_>, actions: &mut [Action]) {
     }
 }
 
+/// A render of nothing is a mistake: nothing is deleted, and nothing forgotten.
+fn refuse_all(actions: &mut [Action]) {
+    for action in actions {
+        action.verb = Verb::Refused(refusal(
+            "empty-render",
+            "the commit renders no object at all",
+            "Restore the chart and its values; to give the environment up, remove it from the configuration and \
+             delete its objects yourself.",
+        ));
+    }
+}
+
 /// Stops a prune that is large or ends a workload until Git confirms it.
 fn breaker(inputs: &Inputs<'_>, actions: &mut [Action]) {
     let doomed: Vec<&Action> = actions.iter().filter(|action| action.verb == Verb::Delete).collect();
     let (count, total) = (doomed.len(), inputs.inventory.entries.len());
     let workload = doomed.iter().find(|action| is_workload(&action.key.kind)).map(|action| action.key.clone());
-    let empty = inputs.desired.manifests.is_empty();
-    if !empty && workload.is_none() && count * 3 <= total {
+    if workload.is_none() && count * 3 <= total {
         return;
     }
     let applied = inputs.inventory.applied.as_ref();
-    if !empty && applied.is_some() && inputs.desired.prune_confirm.as_ref() == applied {
+    if applied.is_some() && inputs.desired.prune_confirm.as_ref() == applied {
         return;
     }
-    let refused = if empty {
-        refusal(
-            "empty-render",
-            "the commit renders no object at all",
-            "Restore the chart and its values; to give the environment up, remove it from the configuration and \
-             delete its objects yourself.",
-        )
-    } else {
-        let what = match workload {
-            Some(key) => format!("{count} of {total} objects would be deleted, {key} among them"),
-            None => format!("{count} of {total} objects would be deleted, more than a third"),
-        };
-        let remedy = match applied {
-            Some(revision) => format!(
-                "If that is meant, write prune: {{confirm: {revision}}} into gitops.yaml beside the values file of this environment and commit it."
-            ),
-            None => "Let a commit be applied whole first; only then can a prune be confirmed.".to_owned(),
-        };
-        refusal("prune-breaker", what, remedy)
+    let what = match workload {
+        Some(key) => format!("{count} of {total} objects would be deleted, {key} among them"),
+        None => format!("{count} of {total} objects would be deleted, more than a third"),
     };
+    let remedy = match applied {
+        Some(revision) => format!(
+            "If that is meant, write prune: {{confirm: {revision}}} into gitops.yaml beside the values file of this \
+             environment and commit it."
+        ),
+        None => "Let a commit be applied whole first; only then can a prune be confirmed.".to_owned(),
+    };
+    let refused = refusal("prune-breaker", what, remedy);
     for action in actions.iter_mut().filter(|action| action.verb == Verb::Delete) {
         action.verb = Verb::Refused(refused.clone());
     }

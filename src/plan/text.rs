@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::{Action, Cause, Plan, Verb};
-use crate::difference::Difference;
+use crate::difference::{Difference, DriftClass};
 
 /// Longer values are cut in the middle of a line; the whole is in the JSON form.
 const WIDTH: usize = 100;
@@ -52,7 +52,7 @@ fn block(out: &mut String, action: &Action) {
         Cause::Drift => "drift",
         Cause::CommitOverDrift => "commit, over drift",
         Cause::LeftGit => "left Git",
-        Cause::Steady => "as applied",
+        Cause::Steady => "steady",
     };
     out.push('\n');
     line(out, 0, &format!("{sign} {} {} ({cause})", action.verb.as_str(), action.key));
@@ -65,14 +65,14 @@ fn block(out: &mut String, action: &Action) {
         _ => {}
     }
     for difference in action.differences.iter().filter(|difference| !difference.path.is_empty()) {
-        line(out, 4, &difference_line(difference));
+        line(out, 4, &difference_line(difference, action.take_over.is_some()));
     }
     if action.take_over.is_some() {
-        line(out, 4, "takes over the fields of others named above before the apply");
+        line(out, 4, "ownership of the fields of others moves to redis-gitops before the apply");
     }
 }
 
-fn difference_line(difference: &Difference) -> String {
+fn difference_line(difference: &Difference, taken: bool) -> String {
     let mut text = format!("{}: ", difference.path);
     match (&difference.live, &difference.desired) {
         (Some(live), Some(desired)) => text += &format!("{} -> {}", shown(live), shown(desired)),
@@ -81,6 +81,9 @@ fn difference_line(difference: &Difference) -> String {
         (None, None) => text += "(none)",
     }
     text += &format!("  [{}", difference.class);
+    if !taken && matches!(difference.class, DriftClass::Undeclared | DriftClass::Foreign) {
+        text += ", stays";
+    }
     if let Some(writer) = &difference.writer {
         text += &format!(", by {writer}");
     }

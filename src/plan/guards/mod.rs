@@ -19,9 +19,15 @@ pub(super) fn refusal(guard: &str, message: impl Into<String>, remedy: impl Into
 
 /// All refusals of one object as the one that its action carries.
 pub(super) fn joined(refusals: Vec<Refusal>) -> Option<Refusal> {
-    refusals.into_iter().reduce(|all, next| Refusal {
-        guard: format!("{}, {}", all.guard, next.guard),
-        message: format!("{}; {}", all.message, next.message),
-        remedy: format!("{} {}", all.remedy, next.remedy),
+    refusals.into_iter().reduce(|mut all, next| {
+        let add = |text: &mut String, separator: &str, more: &str| {
+            if !text.contains(more) {
+                *text = format!("{text}{separator}{more}");
+            }
+        };
+        add(&mut all.guard, ", ", &next.guard);
+        add(&mut all.message, "; ", &next.message);
+        add(&mut all.remedy, " ", &next.remedy);
+        all
     })
 }

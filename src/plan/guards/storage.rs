@@ -6,7 +6,7 @@ use super::refusal;
 use crate::{
     diff::{Redactor, quantity},
     plan::{ClusterFacts, Fact, RedisFacts, Refusal, immutable, workload},
-    resource::Manifest,
+    resource::{Manifest, ObjectKey},
 };
 
 const SIZE: &str = "/spec/resources/requests/storage";
@@ -132,16 +132,16 @@ pub(in crate::plan) fn persistence(desired: &Manifest, live: &Value, redis: &Red
     ))
 }
 
-/// Refuses a workload whose twin of another kind and the same name runs: the
-/// data would stay behind on the claim of the other.
-pub(in crate::plan) fn topology(desired: &Manifest, twin: &str) -> Refusal {
-    let key = &desired.key;
+/// Refuses both sides of a workload's replacement by one of another kind and
+/// the same name: the data would stay behind on the claims of the first.
+pub(in crate::plan) fn topology(running: &ObjectKey, wanted: &ObjectKey) -> Refusal {
     refusal(
         "topology",
         format!(
-            "{twin}/{} runs and Git now asks for a {} of that name; its pods would start without the data",
-            key.name, key.kind
+            "the {} {} runs and Git asks for a {} of that name, whose pods would start without the data",
+            running.kind, running.name, wanted.kind
         ),
-        "Put the number of replicas back in Git; moving between one and several servers is a step of its own that copies the data first.",
+        "Put the number of replicas back in Git; moving between one and several servers is a step of its own that \
+         copies the data first.",
     )
 }
