@@ -54,7 +54,30 @@ same_host() { # same_host WHEN
 
 kubectl() { KUBECONFIG=$state/kubeconfig "$cluster" kubectl "$@"; }
 
+# refuses WHAT PATTERN COMMAND...
+refuses() {
+	what=$1 pattern=$2
+	shift 2
+	if "$@" >"$work/refusal" 2>&1; then fail "up does not refuse $what"; fi
+	grep -q "$pattern" "$work/refusal" || fail "up refuses $what without saying so: $(cat "$work/refusal")"
+	ok "up refuses $what: $(tail -n 1 "$work/refusal")"
+}
+
 "$cluster" down --state "$state" --purge
+other=$work/other
+cp /bin/sleep "$work/kubelet"
+"$work/kubelet" 60 &
+stranger=$!
+until_is "a stranger's kubelet runs" 5 kubelet cat "/proc/$stranger/comm"
+refuses "a host with a stranger's kubelet" "process $stranger" "$cluster" up --state "$other" --nodes 2
+kill "$stranger"
+wait "$stranger" 2>/dev/null || true
+iptables -t nat -N KUBE-STRANGER
+refuses "a host with a stranger's iptables chains" KUBE-STRANGER "$cluster" up --state "$other" --nodes 2
+iptables -t nat -X KUBE-STRANGER
+chmod 755 "$work" && mkdir -m 777 "$other.plain"
+refuses "nodes without root" 'need root' su -s /bin/sh nobody -c "$cluster up --state $other.plain --nodes 2"
+refuses "nodes without a package" 'apt-get install containerd' env PATH=/bin/nothing "$cluster" up --state "$other" --nodes 2
 "$cluster" snapshot --state "$state" >"$work/before"
 
 "$cluster" up --state "$state" --nodes 2
@@ -62,6 +85,7 @@ begun=$(date +%s%3N)
 "$cluster" up --state "$state" --nodes 2 | grep -q 'was up already' || fail "a second up started something"
 [ $(($(date +%s%3N) - begun)) -lt 1500 ] || fail "a second up took longer than 1.5 s"
 ok "a second up finds everything running"
+refuses "a second cluster with nodes" "belongs to the cluster in $state" "$cluster" up --state "$other" --nodes 2
 
 kubectl apply -f "$here/testdata/workload.yaml" >/dev/null
 kubectl rollout status deployment/redis statefulset/pair --timeout=120s >/dev/null
@@ -77,6 +101,11 @@ is "a pod reaches itself through its own Service" PONG "$(kubectl exec "$pod" --
 # busybox speaks no current TLS: the API server's refusal of plain HTTP is its answer.
 kubectl exec pair-0 -- wget -q -O - http://kubernetes.default.svc:443/ 2>&1 | grep -q '400 Bad Request' || fail "a pod cannot reach the API server"
 ok "a pod reaches the API server"
+
+kubectl run plain --image=docker.io/library/redis:7-alpine -- --appendonly yes >/dev/null
+until_is "the image's entry point starts a server with options" 30 PONG kubectl exec plain -- redis-cli ping
+is "the image's entry point leaves root" redis "$(kubectl exec plain -- stat -c %U /proc/1)"
+kubectl delete pod plain --now >/dev/null
 
 kubectl logs "$pod" | grep -q 'Ready to accept connections' || fail "no logs of the pod"
 ok "kubectl logs"

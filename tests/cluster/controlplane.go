@@ -187,22 +187,30 @@ func getOK(client *http.Client, url string) error {
 }
 
 // choosePorts picks free loopback ports below the kernel's usual range for
-// outgoing connections, so that no client takes one between now and its use,
-// and at random, so that clusters started together do not meet.
-func choosePorts() (ports, error) {
+// outgoing connections, so that no client takes one between now and its use.
+// A name in the kernel's abstract namespace claims each against other clusters
+// that start at this moment.
+func (c *cluster) choosePorts() error {
 	const first, count, tries = 20000, 9000, 200
 	var chosen []int
 	for try := 0; try < tries && len(chosen) < 3; try++ {
 		port := first + rand.Intn(count)
-		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		claim, err := net.Listen("unix", fmt.Sprintf("@redis-gitops-cluster-port-%d", port))
 		if err != nil {
 			continue
 		}
-		defer listener.Close()
+		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			_ = claim.Close()
+			continue
+		}
+		_ = listener.Close()
+		c.claims = append(c.claims, claim)
 		chosen = append(chosen, port)
 	}
 	if len(chosen) < 3 {
-		return ports{}, errors.New("cannot find three free loopback ports between 20000 and 29000")
+		return errors.New("cannot find three free loopback ports between 20000 and 29000")
 	}
-	return ports{Etcd: chosen[0], EtcdPeer: chosen[1], APIServer: chosen[2]}, nil
+	c.state.Ports = ports{Etcd: chosen[0], EtcdPeer: chosen[1], APIServer: chosen[2]}
+	return nil
 }

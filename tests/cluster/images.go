@@ -130,7 +130,7 @@ case "$1" in
 esac
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
 	chown -R redis:redis .
-	exec su -s "$0" redis "$@"
+	exec su -s "$0" -- redis "$@"
 fi
 [ "$(umask)" != 0022 ] || umask 0077
 [ "$1" = redis-server ] || exec "$@"

@@ -33,20 +33,22 @@ func (c *cluster) writeKubeconfig(path, user, token string) error {
 	return writeFile(path, text, 0o600)
 }
 
-// restConfig reads a kubeconfig. Requests are not throttled on the client's
+// restConfig reads a kubeconfig. The agent is who wrote, in managedFields and in
+// the audit log. Requests are not throttled on the client's
 // side: the server is local and the clients are few.
-func restConfig(path string) (*rest.Config, error) {
+func restConfig(path, agent string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the kubeconfig %s: %w", path, err)
 	}
 	config.QPS = -1
+	config.UserAgent = agent
 	return config, nil
 }
 
 // admin is a client with the administrator's rights and a deadline per request.
 func (c *cluster) admin() (kubernetes.Interface, error) {
-	config, err := restConfig(c.kubeconfig("admin"))
+	config, err := restConfig(c.kubeconfig("admin"), "redis-gitops-cluster")
 	if err != nil {
 		return nil, err
 	}

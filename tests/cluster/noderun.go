@@ -99,6 +99,10 @@ func (n *nodeProcess) run(ctx context.Context) error {
 	if err := n.importImages(ctx); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		containerd()
+		return nil
+	}
 	kubelet, err := n.keep(ctx, "kubelet", []string{n.cluster.self, "kubelet",
 		"--config=" + n.folder("kubelet.yaml"),
 		"--kubeconfig=" + n.cluster.kubeconfig(n.name()),

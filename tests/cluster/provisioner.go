@@ -57,7 +57,7 @@ func runProvisioner(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return usageError(err)
 	}
-	config, err := restConfig(*kubeconfig)
+	config, err := restConfig(*kubeconfig, "directory-provisioner")
 	if err != nil {
 		return err
 	}

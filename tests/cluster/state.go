@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -43,6 +44,8 @@ type cluster struct {
 	self  string
 	state state
 	lock  *os.File
+	// claims hold the chosen ports against other clusters until this program ends.
+	claims []net.Listener
 }
 
 func (c *cluster) path(parts ...string) string {
@@ -53,7 +56,7 @@ func (c *cluster) path(parts ...string) string {
 // empty cluster.
 func openCluster(dir string) (*cluster, error) {
 	c, err := readCluster(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.path("logs"), 0o755); err != nil {
@@ -69,6 +72,10 @@ func openCluster(dir string) (*cluster, error) {
 	// What was read before the lock was held may be old by now.
 	return c, c.load()
 }
+
+// errDamaged is a state file that cannot be read; `down` goes on without it,
+// by the marks on processes and links.
+var errDamaged = errors.New("the state file is damaged")
 
 // readCluster reads a folder without its lock, for the processes of the
 // cluster itself, which run while `up` holds it.
@@ -101,8 +108,10 @@ func (c *cluster) load() error {
 	if err != nil {
 		return fmt.Errorf("cannot read the state: %w", err)
 	}
+	fresh := c.state
 	if err := json.Unmarshal(text, &c.state); err != nil {
-		return fmt.Errorf("%s is damaged (%w): run `cluster down --state %s --purge`", c.path("state.json"), err, c.dir)
+		c.state = fresh
+		return fmt.Errorf("%w: %s: %w; run `cluster down --state %s --purge`", errDamaged, c.path("state.json"), err, c.dir)
 	}
 	if c.state.Format > stateFormat {
 		return fmt.Errorf("%s has format %d and this program knows %d: use the newer program, or remove the folder after its `down`",

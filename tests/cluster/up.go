@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -83,8 +84,7 @@ func (c *cluster) plan(nodes int, audit bool, references []string) error {
 		if err := c.endStrays(); err != nil {
 			return err
 		}
-		var err error
-		if c.state.Ports, err = choosePorts(); err != nil {
+		if err := c.choosePorts(); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,10 @@ func (c *cluster) plan(nodes int, audit bool, references []string) error {
 // endStrays ends what carries our mark but is in no record: the process that a
 // killed `up` had just started.
 func (c *cluster) endStrays() error {
-	for _, p := range owned(c.dir) {
+	strays := owned(c.dir)
+	// The youngest first: an API server without its database takes its time.
+	slices.Reverse(strays)
+	for _, p := range strays {
 		if err := p.end(5 * time.Second); err != nil {
 			return err
 		}
