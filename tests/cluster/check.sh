@@ -102,7 +102,7 @@ is "a pod reaches itself through its own Service" PONG "$(kubectl exec "$pod" --
 kubectl exec pair-0 -- wget -q -O - http://kubernetes.default.svc:443/ 2>&1 | grep -q '400 Bad Request' || fail "a pod cannot reach the API server"
 ok "a pod reaches the API server"
 
-kubectl run plain --image=docker.io/library/redis:7-alpine -- --appendonly yes >/dev/null
+kubectl run plain --image=redis:7-alpine -- --appendonly yes >/dev/null
 until_is "the image's entry point starts a server with options" 30 PONG kubectl exec plain -- redis-cli ping
 is "the image's entry point leaves root" redis "$(kubectl exec plain -- stat -c %U /proc/1)"
 kubectl delete pod plain --now >/dev/null

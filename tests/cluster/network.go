@@ -24,10 +24,11 @@ var (
 	serviceRanges = []string{"10.96.0.0/16", "10.112.0.0/16", "172.22.0.0/16"}
 )
 
-// Ports at a bridge's address, where nothing of the host listens.
+// Ports at a bridge's address, where nothing of the host listens. They lie
+// outside the range of the API server's port, which the relay opens there too.
 const (
-	kubeletPort = 21250
-	dnsPort     = 21053
+	kubeletPort = 19250
+	dnsPort     = 19053
 )
 
 // network is what the nodes of a cluster get, chosen once and kept.
