@@ -478,10 +478,17 @@ impl EnvironmentLoop {
         outcome.map_err(|error| self.redactor.text(&error.to_string()))
     }
 
-    /// Counts and records drift that was not there before.
+    /// Counts and records drift that was not there before, with who wrote it.
     fn note_drift(&mut self, plan: &Plan) {
-        for (class, fields) in self.ledger.update(plan, Timestamp::now()) {
-            self.shared.metrics.drift_detected(&self.name.environment, class, fields);
+        for (key, difference) in self.ledger.update(plan, Timestamp::now()) {
+            self.shared.metrics.drift_detected(&self.name.environment, difference.class, 1);
+            info!(
+                environment = %self.name.environment, object = %key, field = %difference.path, class = %difference.class,
+                live = difference.live.as_ref().map(tracing::field::display),
+                desired = difference.desired.as_ref().map(tracing::field::display),
+                writer = difference.writer.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string),
+                "drift"
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 
 use crate::{
-    difference::{Difference, DriftClass},
+    difference::Difference,
     plan::{Action, Plan},
     resource::ObjectKey,
     status::DriftRecord,
@@ -25,20 +25,20 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Takes in a plan; answers the newly found differences by class.
-    pub(super) fn update(&mut self, plan: &Plan, now: Timestamp) -> BTreeMap<DriftClass, u64> {
+    /// Takes in a plan; answers the newly found differences.
+    pub(super) fn update<'a>(&mut self, plan: &'a Plan, now: Timestamp) -> Vec<(&'a ObjectKey, &'a Difference)> {
         let drifting: BTreeMap<&ObjectKey, &Action> =
             plan.actions.iter().filter(|action| action.is_drift()).map(|action| (&action.key, action)).collect();
         let gone: Vec<ObjectKey> = self.lasting.keys().filter(|key| !drifting.contains_key(key)).cloned().collect();
         for key in gone {
             self.end(&key, "gone");
         }
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for (key, action) in drifting {
             let known = self.lasting.get(key);
             for difference in &action.differences {
                 if known.is_none_or(|record| !record.differences.iter().any(|old| same_field(old, difference))) {
-                    *found.entry(difference.class).or_default() += 1;
+                    found.push((key, difference));
                 }
             }
             let since = known.map_or(now, |record| record.found);
@@ -81,6 +81,7 @@ fn same_field(old: &Difference, new: &Difference) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        difference::DriftClass,
         plan::{Cause, Precondition, Verb},
         revision::Revision,
     };
@@ -110,7 +111,8 @@ mod tests {
     fn drift_counts_once_and_is_remembered_after_it_ended() {
         let mut ledger = Ledger::default();
         let first = Timestamp::from_second(100).expect("in range");
-        assert_eq!(ledger.update(&plan(true), first), [(DriftClass::Changed, 1)].into());
+        let drifted = plan(true);
+        assert_eq!(ledger.update(&drifted, first), [(&drifted.actions[0].key, &drifted.actions[0].differences[0])]);
         assert!(ledger.update(&plan(true), Timestamp::from_second(200).expect("in range")).is_empty());
         assert_eq!(ledger.first_seen(), Some(first));
         let key = plan(true).actions[0].key.clone();
