@@ -122,12 +122,15 @@ pub struct World {
     pub live: LiveState,
     pub cluster: ClusterFacts,
     pub redis: RedisFacts,
+    /// Secrets of the pass that the environment does not apply.
+    pub others_secrets: Vec<Value>,
 }
 
 impl World {
     pub fn plan(&self) -> Plan {
         let objects = self.server.objects.values().chain(self.desired.manifests.iter().map(|manifest| &manifest.body));
-        let redactor = Redactor::new(b"key", objects.filter(|object| object["kind"] == "Secret")).expect("a redactor");
+        let secrets = objects.filter(|object| object["kind"] == "Secret").chain(&self.others_secrets);
+        let redactor = Redactor::new(b"key", secrets).expect("a redactor");
         plan::plan(&Inputs {
             policy: &self.policy,
             desired: &self.desired,
@@ -242,7 +245,16 @@ impl Case {
             throw_away: self.policy.throw_away,
         };
         let (cluster, redis) = self.facts.read();
-        let mut world = World { policy, desired, inventory, server, live: LiveState::default(), cluster, redis };
+        let mut world = World {
+            policy,
+            desired,
+            inventory,
+            server,
+            live: LiveState::default(),
+            cluster,
+            redis,
+            others_secrets: Vec::new(),
+        };
         world.observe();
         self.answers.iter().for_each(|answer| answer_with(answer, &mut world.live));
         world
