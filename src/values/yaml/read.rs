@@ -91,6 +91,11 @@ impl Node {
         Converter { numbers, expanded: 0 }.value(self, 0)
     }
 
+    /// The tag, when one is written.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
     /// The node an alias stands for, else itself.
     pub fn target(&self) -> &Self {
         match &self.kind {
