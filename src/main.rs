@@ -1,3 +1,10 @@
 //! The binary: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use redis_gitops::cli::{self, Arguments};
+
+fn main() -> ExitCode {
+    cli::main(Arguments::parse())
+}

@@ -55,7 +55,7 @@ pub struct Commit {
 }
 
 /// One environment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct EnvironmentStatus {
     /// Name.
     pub name: String,

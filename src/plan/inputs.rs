@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{desired::DesiredState, diff::Redactor, inventory::Inventory, live::LiveState, resource::ObjectKey};
+use crate::{
+    desired::DesiredState, diff::Redactor, difference::Difference, environment::DriftPolicy, inventory::Inventory,
+    live::LiveState, resource::ObjectKey,
+};
 
 /// The label on every applied object that names its environment. It selects
 /// what the watches see; ownership is the inventory's.
@@ -12,15 +15,6 @@ pub const ENVIRONMENT_LABEL: &str = "redis-gitops/environment";
 
 /// The annotation that decides what a prune does: `detach` leaves the object.
 pub const PRUNE_ANNOTATION: &str = "redis-gitops/prune";
-
-/// What is done about drift. Both apply commits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DriftPolicy {
-    /// Drift is undone.
-    Correct,
-    /// Drift is reported; no object whose desired state is unchanged is touched.
-    Alert,
-}
 
 /// What the configuration says of the environment.
 #[derive(Clone, Debug)]
@@ -84,6 +78,9 @@ pub struct Inputs<'a> {
     pub live: &'a LiveState,
     /// What was applied.
     pub inventory: &'a Inventory,
+    /// Differences that were there right after our own last write of the object:
+    /// admission makes them, and another write would not help.
+    pub unstable: &'a BTreeMap<ObjectKey, Vec<Difference>>,
     /// Keys the digests of desired manifests; the inventory's own.
     pub salt: &'a [u8],
     /// About the cluster.

@@ -17,9 +17,7 @@ mod workload;
 
 pub use action::{Action, Cause, Plan, Precondition, Refusal, Verb};
 pub use immutable::{Immutable, hold};
-pub use inputs::{
-    ClusterFacts, DriftPolicy, ENVIRONMENT_LABEL, Fact, Inputs, PRUNE_ANNOTATION, Policy, RedisFacts, StorageClass,
-};
+pub use inputs::{ClusterFacts, ENVIRONMENT_LABEL, Fact, Inputs, PRUNE_ANNOTATION, Policy, RedisFacts, StorageClass};
 pub use order::{is_workload, rank};
 pub use text::render_text;
 

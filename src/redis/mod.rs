@@ -9,4 +9,4 @@ mod workload;
 
 pub use info::{Role, parse_info};
 pub use topology::assess;
-pub use workload::{PASSWORD_KEYS, PasswordSource, desired_pods, password_source};
+pub use workload::{PASSWORD_KEYS, PasswordSource, desired_pods, password_source, port};

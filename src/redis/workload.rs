@@ -91,6 +91,16 @@ fn known<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<String> {
     PASSWORD_KEYS.iter().filter(|key| keys.contains(*key)).map(|key| (*key).to_owned()).collect()
 }
 
+/// The port on which the pod's Redis listens: the container port named `redis`,
+/// else the first one stated, else 6379.
+pub fn port(pod: &Value) -> u16 {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let ports: Vec<&Value> = containers.filter_map(|container| container.get("ports")?.as_array()).flatten().collect();
+    let named = ports.iter().find(|port| port.get("name").and_then(Value::as_str) == Some("redis"));
+    let number = named.or(ports.first()).and_then(|port| port.get("containerPort")?.as_u64());
+    number.and_then(|number| u16::try_from(number).ok()).unwrap_or(6379)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

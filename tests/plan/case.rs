@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use redis_gitops::{
     desired::DesiredState,
     diff::{self, Redactor},
+    environment::DriftPolicy,
     inventory::{Entry, Inventory},
     live::{LiveObject, LiveState, Rejection, RejectionClass},
-    plan::{self, ClusterFacts, DriftPolicy, Fact, Inputs, Plan, Policy, RedisFacts, StorageClass},
+    plan::{self, ClusterFacts, Fact, Inputs, Plan, Policy, RedisFacts, StorageClass},
     resource::{Manifest, ObjectKey},
     revision::Revision,
 };
@@ -136,6 +137,7 @@ impl World {
             desired: &self.desired,
             live: &self.live,
             inventory: &self.inventory,
+            unstable: &BTreeMap::new(),
             salt: SALT,
             cluster: &self.cluster,
             redis: &self.redis,

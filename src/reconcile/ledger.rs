@@ -1,0 +1,127 @@
+//! Which drift lasts, since when, and what became of earlier drift.
+//!
+//! Kept in memory and bounded: the newest findings first. A finding counts once
+//! however often it is seen again unchanged.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+
+use crate::{
+    difference::{Difference, DriftClass},
+    plan::{Action, Plan},
+    resource::ObjectKey,
+    status::DriftRecord,
+};
+
+/// How many findings are kept.
+const KEPT: usize = 50;
+
+/// The drift of one environment.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    lasting: BTreeMap<ObjectKey, DriftRecord>,
+    ended: VecDeque<DriftRecord>,
+}
+
+impl Ledger {
+    /// Takes in a plan; answers the newly found differences by class.
+    pub(super) fn update(&mut self, plan: &Plan, now: Timestamp) -> BTreeMap<DriftClass, u64> {
+        let drifting: BTreeMap<&ObjectKey, &Action> =
+            plan.actions.iter().filter(|action| action.is_drift()).map(|action| (&action.key, action)).collect();
+        let gone: Vec<ObjectKey> = self.lasting.keys().filter(|key| !drifting.contains_key(key)).cloned().collect();
+        for key in gone {
+            self.end(&key, "gone");
+        }
+        let mut found = BTreeMap::new();
+        for (key, action) in drifting {
+            let known = self.lasting.get(key);
+            for difference in &action.differences {
+                if known.is_none_or(|record| !record.differences.iter().any(|old| same_field(old, difference))) {
+                    *found.entry(difference.class).or_default() += 1;
+                }
+            }
+            let since = known.map_or(now, |record| record.found);
+            let record =
+                DriftRecord { found: since, key: key.clone(), differences: action.differences.clone(), ended: None };
+            self.lasting.insert(key.clone(), record);
+        }
+        found
+    }
+
+    /// Notes that the drift of an object was undone; false when none was known.
+    pub(super) fn corrected(&mut self, key: &ObjectKey) -> bool {
+        self.end(key, "corrected")
+    }
+
+    /// When the oldest drift that lasts was found.
+    pub(super) fn first_seen(&self) -> Option<Timestamp> {
+        self.lasting.values().map(|record| record.found).min()
+    }
+
+    /// The newest findings, those that last first.
+    pub(super) fn recent(&self) -> Vec<DriftRecord> {
+        self.lasting.values().chain(self.ended.iter()).take(KEPT).cloned().collect()
+    }
+
+    fn end(&mut self, key: &ObjectKey, how: &str) -> bool {
+        let Some(mut record) = self.lasting.remove(key) else { return false };
+        record.ended = Some(how.to_owned());
+        self.ended.push_front(record);
+        self.ended.truncate(KEPT);
+        true
+    }
+}
+
+fn same_field(old: &Difference, new: &Difference) -> bool {
+    old.path == new.path && old.class == new.class && old.live == new.live
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::{Cause, Precondition, Verb},
+        revision::Revision,
+    };
+
+    fn plan(drift: bool) -> Plan {
+        let difference = Difference {
+            path: "spec.replicas".into(),
+            class: DriftClass::Changed,
+            live: Some(3.into()),
+            desired: Some(1.into()),
+            writer: None,
+        };
+        let key =
+            ObjectKey { kind: "Deployment".into(), group: "apps".into(), namespace: "d".into(), name: "redis".into() };
+        let action = Action {
+            key,
+            verb: if drift { Verb::Update } else { Verb::Unchanged },
+            cause: if drift { Cause::Drift } else { Cause::Steady },
+            differences: if drift { vec![difference] } else { Vec::new() },
+            precondition: Precondition::default(),
+            take_over: None,
+        };
+        Plan {
+            revision: Revision::try_from("a".repeat(40)).expect("an id"),
+            actions: vec![action],
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn drift_counts_once_and_is_remembered_after_it_ended() {
+        let mut ledger = Ledger::default();
+        let first = Timestamp::from_second(100).expect("in range");
+        assert_eq!(ledger.update(&plan(true), first), [(DriftClass::Changed, 1)].into());
+        assert!(ledger.update(&plan(true), Timestamp::from_second(200).expect("in range")).is_empty());
+        assert_eq!(ledger.first_seen(), Some(first));
+        let key = plan(true).actions[0].key.clone();
+        assert!(ledger.corrected(&key) && !ledger.corrected(&key));
+        assert!(ledger.update(&plan(false), first).is_empty());
+        assert_eq!((ledger.first_seen(), ledger.recent().len()), (None, 1));
+        assert_eq!(ledger.recent()[0].ended.as_deref(), Some("corrected"));
+        assert_eq!(ledger.update(&plan(true), first).len(), 1, "the same drift again is a new finding");
+    }
+}

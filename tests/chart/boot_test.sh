@@ -1,0 +1,486 @@
+#!/bin/sh
+# Runs the chart's own scripts and redis.conf with real redis-server processes:
+# each pod is an address of the loopback network with its own volume. Proves the
+# start order, the passwords, the probes and the recovery.
+#
+# HELM renders redis.conf (helm, or the daemon's `template`); POD_SHELL runs the
+# scripts ("busybox sh" for the image's shell, with busybox's tools).
+
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+chart=$here/../../charts/redis
+HELM=${HELM:-helm}
+POD_SHELL=${POD_SHELL:-sh}
+work=$(mktemp -d)
+port=$((20000 + $$ % 20000))
+net=127.$((1 + $$ % 250)).77
+count=0
+
+if [ "$POD_SHELL" = "busybox sh" ]; then
+  mkdir "$work/bin"
+  for tool in cat chmod cut grep head ln od rm sed sha256sum sh sleep tail timeout tr wc; do
+    ln -s "$(command -v busybox)" "$work/bin/$tool"
+  done
+  POD_PATH=$work/bin:$PATH
+else
+  POD_PATH=$PATH
+fi
+
+end() {
+  code=$?
+  trap - EXIT
+  for file in "$work"/*/*/pid; do
+    [ -f "$file" ] && kill -KILL "$(cat "$file")" 2>/dev/null
+  done
+  if [ "$code" != 0 ]; then
+    for file in "$work"/"${case_name:-none}"/*/log; do
+      [ -f "$file" ] && echo "--- $file" && tail -n 90 "$file"
+    done
+  fi
+  rm -rf "$work"
+  exit "$code"
+}
+trap end EXIT
+trap 'exit 1' INT TERM
+
+die() {
+  echo "not ok - ${case_name:-}: $*"
+  exit 1
+}
+
+# within SECONDS WHAT COMMAND...
+within() {
+  deadline=$(($(date +%s) + $1))
+  what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$(date +%s)" -lt "$deadline" ] || die "$what"
+    sleep 0.1
+  done
+}
+
+# Renders redis.conf and auth.conf of the chart: render DIRECTORY ARGUMENTS...
+render() {
+  out=$1
+  shift
+  mkdir -p "$out"
+  $HELM template redis "$chart" --set "service.targetPort=$port" "$@" >"$out/all.yaml"
+  awk '/^  redis.conf: \|/ {on = 1; next} on && !/^    / {exit} on {print substr($0, 5)}' "$out/all.yaml" >"$out/redis.conf"
+  sed -n 's/^  auth.conf: "\(.*\)"$/\1/p' "$out/all.yaml" | base64 -d >"$out/auth.conf"
+}
+
+pod_of() {
+  pod=$work/$case_name/redis-$1
+  export REDIS_CONFIG_DIR="$pod/config" REDIS_SECRETS_DIR="$pod/secret" REDIS_RUN_DIR="$pod/run" REDIS_DATA_DIR="$pod/data"
+  export REDIS_PROBE_HOST="$net.1$1" POD_NAME="redis-$1"
+}
+
+# A new pod with an empty volume: make_pod ORDINAL RENDERED REPLICAS PASSWORD-FILE
+make_pod() {
+  pod_of "$1"
+  mkdir -p "$pod/config" "$pod/secret" "$pod/run" "$pod/data"
+  cp "$chart"/files/*.sh "$pod/config"
+  cp "$4" "$pod/secret/redis-password"
+  sed -e "s#/run/redis#$pod/run#; s#^dir .*#dir $pod/data#; s#^bind .*#bind $REDIS_PROBE_HOST#" "$2/redis.conf" >"$pod/config/redis.conf"
+  printf 'port=%s\nreplicas=%s\nhost=%s.1%%d\n' "$port" "$3" "$net" >"$pod/config/topology"
+}
+
+start() {
+  pod_of "$1"
+  rm -rf "$pod/run" && mkdir "$pod/run"
+  PATH=$POD_PATH $POD_SHELL "$pod/config/start.sh" "${2:-replication}" >>"$pod/log" 2>&1 &
+  echo $! >"$pod/pid"
+}
+
+gone() {
+  ! kill -0 "$1" 2>/dev/null
+}
+
+stop() {
+  pod_of "$1"
+  kill "-${2:-TERM}" "$(cat "$pod/pid")"
+  wait "$(cat "$pod/pid")" 2>/dev/null || true
+  rm "$pod/pid"
+}
+
+lose_volume() {
+  pod_of "$1"
+  rm -rf "$pod/data" && mkdir "$pod/data"
+}
+
+cli() {
+  pod_of "$1"
+  shift
+  REDISCLI_AUTH=$(cat "$pod/secret/redis-password") redis-cli -h "$REDIS_PROBE_HOST" -p "$port" "$@"
+}
+
+replies() {
+  expected=$1
+  shift
+  [ "$(cli "$@" 2>/dev/null)" = "$expected" ]
+}
+
+is_role() {
+  [ "$(cli "$1" role | head -n 1)" = "$2" ]
+}
+
+logged() {
+  pod_of "$1"
+  grep -q "$2" "$pod/log"
+}
+
+probe() {
+  pod_of "$1"
+  PATH=$POD_PATH $POD_SHELL "$pod/config/$2.sh" 2
+}
+
+ready() { probe "$1" readiness; }
+alive() { probe "$1" liveness; }
+never() { ! "$@" >/dev/null 2>&1 || die "$*, though it must not"; }
+must() { "$@" >/dev/null 2>&1 || die "$* failed"; }
+
+begin() {
+  case_name=$1
+  mkdir "$work/$case_name"
+}
+
+finish() {
+  for file in "$work/$case_name"/*/pid; do
+    [ ! -f "$file" ] || { kill -KILL "$(cat "$file")" && wait "$(cat "$file")" 2>/dev/null || true; rm "$file"; }
+  done
+  count=$((count + 1))
+  echo "ok $count - $case_name"
+  case_name=
+}
+
+render "$work/rendered/replication" --set replicaCount=3
+render "$work/rendered/standalone"
+printf 'a "word" with $ {}\\ and spaces' >"$work/password"
+
+# install PODS: all pods at once, as a StatefulSet with Parallel does.
+install() {
+  ordinal=0
+  while [ "$ordinal" -lt "$1" ]; do
+    make_pod "$ordinal" "$work/rendered/replication" "$1" "$work/password"
+    start "$ordinal"
+    ordinal=$((ordinal + 1))
+  done
+  while [ "$ordinal" -gt 0 ]; do
+    ordinal=$((ordinal - 1))
+    within 15 "pod $ordinal is not ready" ready "$ordinal"
+    # Until its first copy is on disk as well, a replica that is killed forgets it.
+    within 15 "pod $ordinal does not write its copy" eval "cli $ordinal info persistence | tr -d '\r' | grep -cE '^aof_rewrite_(in_progress|scheduled):0' | grep -qx 2"
+  done
+}
+
+write_keys() {
+  cli 0 mset one 1 two 2 >/dev/null
+  cli 0 -n 3 set three 3 >/dev/null
+  for ordinal in "$@"; do
+    within 10 "pod $ordinal has not the keys" replies 2 "$ordinal" dbsize
+    must replies 3 "$ordinal" -n 3 get three
+  done
+}
+
+# ---- passwords -------------------------------------------------------------
+
+# The values' text and the bytes it stands for, less the one newline.
+passwords='plain plain
+"quoted" \042quoted\042
+two\u0020spaces\u0020\u0020 two\040spaces\040\040
+back\\slash\\\\x41 back\134slash\134\134x41
+single\u0027quote single\047quote
+inner\nnewline inner\012newline
+ends\n ends
+ends-twice\n\n ends-twice\012
+\n\u0020starts \012\040starts
+#$%&;|<>*?[]{}~` #$%%&;|<>*?[]{}~`
+gr\u00fc\u00df\u0435 gr\303\274\303\237\320\265
+1234567890 1234567890'
+
+begin passwords
+index=0
+printf '%s\n' "$passwords" >"$work/$case_name/table"
+while IFS=' ' read -r json bytes; do
+  index=$((index + 1))
+  json=$(printf '%s' "$json" | sed 's/^"\(.*\)"$/\\"\1\\"/')
+  printf '{"secrets":{"redisPassword":"%s"}}' "$json" >"$work/$case_name/values.yaml"
+  render "$work/$case_name/rendered" -f "$work/$case_name/values.yaml"
+  sed -n 's/^  redis-password: "\(.*\)"$/\1/p' "$work/$case_name/rendered/all.yaml" | base64 -d >"$work/$case_name/stored"
+  make_pod "$index" "$work/rendered/standalone" 1 "$work/$case_name/stored"
+  start "$index" standalone
+  within 5 "Redis with password $index is not ready" ready "$index"
+  cmp "$work/$case_name/rendered/auth.conf" "$pod/run/auth.conf" || die "password $index: chart and script write different access files"
+  [ "$(stat -c %a "$pod/run/auth.conf")" = 400 ] || die "the access file is readable by others"
+  secret=$(printf "$bytes"; printf x)
+  REDISCLI_AUTH=${secret%x} redis-cli -h "$REDIS_PROBE_HOST" -p "$port" --no-raw config get masterauth >"$work/$case_name/masterauth"
+  printf '%s' "${secret%x}" | redis-cli -h "$REDIS_PROBE_HOST" -p "$port" -x auth >"$work/$case_name/auth" || true
+  grep -q '^OK' "$work/$case_name/auth" || die "password $index is not the one that was given"
+  grep -q masterauth "$work/$case_name/masterauth" || die "password $index is not accepted"
+  redis-cli -h "$REDIS_PROBE_HOST" -p "$port" ping 2>&1 | grep -q NOAUTH || die "Redis answers without a password"
+  stop "$index"
+done <"$work/$case_name/table"
+finish
+
+begin empty-password
+: >"$work/$case_name/nothing"
+make_pod 0 "$work/rendered/standalone" 1 "$work/$case_name/nothing"
+start 0 standalone
+within 5 "start with an empty password goes on" gone "$(cat "$pod/pid")"
+must logged 0 'not started without a password'
+rm "$pod/pid"
+finish
+
+begin password-is-nowhere
+make_pod 0 "$work/rendered/standalone" 1 "$work/password"
+start 0 standalone
+within 5 "Redis is not ready" ready 0
+pid=$(cat "$pod/pid")
+[ "$(tr '\0' '\n' <"/proc/$pid/cmdline" | head -n 1 | sed 's#.*/##')" != sh ] || die "the shell did not become redis-server"
+for file in cmdline environ; do
+  if grep -qF '"word"' "/proc/$pid/$file"; then die "the password is in the server's $file"; fi
+done
+if grep -qF '"word"' "$pod/log"; then die "the password is in the log"; fi
+finish
+
+# ---- the start order -------------------------------------------------------
+
+begin first-installation
+install 3
+must is_role 0 master
+must is_role 1 slave
+within 10 "the primary does not know its replicas by name" eval "cli 0 info replication | grep -q 'slave1:ip=$net'"
+write_keys 1 2
+finish
+
+begin restarts
+install 2
+write_keys 1
+stop 1
+start 1
+within 15 "the replica does not come back" ready 1
+must replies 2 1 dbsize
+stop 0 KILL
+never ready 1
+start 0
+within 15 "the primary does not come back" ready 0
+within 15 "the replica does not follow again" ready 1
+must is_role 0 master
+must replies 2 1 dbsize
+stop 0
+stop 1
+start 0
+start 1
+within 15 "not ready after all pods stopped" ready 1
+must replies 2 0 dbsize
+must replies 2 1 dbsize
+finish
+
+begin empty-primary-never-wipes-a-replica
+install 2
+write_keys 1
+stop 0 KILL
+lose_volume 0
+start 0
+within 15 "pod 0 does not say that it is an orphan" logged 0 'ORPHAN.*redis-0 -- sh .*/recover.sh'
+within 5 "the orphan does not answer" replies 0 0 dbsize
+must is_role 0 slave
+never ready 0
+must alive 0
+must replies 2 1 dbsize
+# The files an orphan leaves must not pass for data at its next start.
+stop 0
+start 0
+within 15 "pod 0 forgot that it is an orphan" eval '[ "$(grep -c ORPHAN "$work/$case_name/redis-0/log")" = 2 ]'
+# Nor may a restart of the replica open the way.
+stop 1
+start 1
+within 20 "the replica does not answer" replies 2 1 dbsize
+never ready 1
+pod_of 0
+PATH=$POD_PATH $POD_SHELL "$pod/config/recover.sh" 1 >>"$pod/log" 2>&1 || die "recovery failed"
+within 5 "pod 0 is not ready after recovery" ready 0
+within 10 "pod 1 is not ready after recovery" ready 1
+must is_role 0 master
+must is_role 1 slave
+must replies 2 0 dbsize
+must replies 3 0 -n 3 get three
+must replies OK 0 set four 4
+within 5 "the replica does not get new keys" replies 4 1 get four
+within 10 "the append-only file is not written" eval "cli 0 info persistence | grep -q 'aof_rewrite_in_progress:0'"
+stop 0
+start 0
+within 15 "pod 0 is not ready after its restart" ready 0
+must replies 3 0 dbsize
+finish
+
+begin empty-primary-waits-for-a-silent-peer
+install 2
+write_keys 1
+stop 0 KILL
+stop 1 KILL
+lose_volume 0
+start 0
+within 10 "pod 0 does not say whom it waits for" logged 0 "waits for its peers.*$net.11 (silent)"
+never alive 0
+start 1
+within 20 "pod 0 is no orphan" logged 0 ORPHAN
+within 5 "the orphan does not answer" replies 0 0 dbsize
+must replies 2 1 dbsize
+must replies 3 1 -n 3 get three
+finish
+
+begin told-to-start-empty
+make_pod 0 "$work/rendered/replication" 2 "$work/password"
+start 0
+within 10 "pod 0 does not wait" logged 0 'waits for its peers'
+touch "$pod/run/start-empty"
+within 5 "pod 0 does not start" ready 0
+must is_role 0 master
+finish
+
+begin waiting-ends-at-once
+make_pod 0 "$work/rendered/replication" 2 "$work/password"
+start 0
+within 10 "pod 0 does not wait" logged 0 'waits for its peers'
+kill "$(cat "$pod/pid")"
+within 3 "pod 0 does not heed the signal" gone "$(cat "$pod/pid")"
+rm "$pod/pid"
+finish
+
+begin old-keys-do-not-follow-an-empty-primary
+install 2
+write_keys 1
+stop 1
+stop 0
+lose_volume 0
+make_pod 0 "$work/rendered/replication" 1 "$work/password"
+start 0
+within 10 "pod 0 is not ready" ready 0
+start 1
+within 10 "pod 1 is no orphan" logged 1 'ORPHAN.*redis-0 -- sh .*/recover.sh 1'
+within 5 "the orphan does not answer" replies 2 1 dbsize
+never ready 1
+# An empty primary is no orphan, and is recovered in the same way.
+pod_of 0
+PATH=$POD_PATH $POD_SHELL "$pod/config/recover.sh" 1 >>"$pod/log" 2>&1 || die "recovery failed"
+within 10 "pod 1 is not ready after recovery" ready 1
+must replies 2 0 dbsize
+finish
+
+begin dump-beside-an-empty-append-only-file
+install 2
+write_keys 1
+must replies OK 0 save
+stop 0 KILL
+rm -r "$work/$case_name/redis-0/data/appendonlydir"
+start 0
+within 15 "pod 0 is not ready" ready 0
+must is_role 0 master
+must replies 2 0 dbsize
+must replies 3 0 -n 3 get three
+# The new append-only file carries on from there.
+must replies OK 0 set four 4
+within 15 "pod 1 does not follow" ready 1
+stop 0 KILL
+start 0
+within 15 "pod 0 is not ready" ready 0
+must replies 3 0 dbsize
+must replies 4 0 get four
+finish
+
+begin recovery-refuses
+install 2
+write_keys 1
+pod_of 0
+if PATH=$POD_PATH $POD_SHELL "$pod/config/recover.sh" 1 2>"$work/$case_name/refusal"; then die "recovery overwrote a primary with keys"; fi
+grep -q 'keys of its own; nothing was changed' "$work/$case_name/refusal" || die "unclear refusal"
+must replies 2 0 dbsize
+must is_role 0 master
+finish
+
+# ---- two passwords ---------------------------------------------------------
+
+begin replica-of-a-primary-with-the-old-password
+install 2
+write_keys 1
+stop 1
+pod_of 1
+cp "$pod/secret/redis-password" "$pod/secret/redis-password-previous"
+printf 'the new one' >"$pod/secret/redis-password"
+start 1
+within 15 "the replica is not ready" ready 1
+for word in 'the new one' "$(cat "$work/password")"; do
+  REDISCLI_AUTH=$word redis-cli -h "$net.11" -p "$port" ping 2>&1 | grep -q '^PONG' || die "one of two passwords is not accepted"
+done
+finish
+
+# ---- probes ----------------------------------------------------------------
+
+begin probes
+make_pod 0 "$work/rendered/standalone" 1 "$work/password"
+never alive 0
+never ready 0
+start 0 standalone
+within 5 "Redis is not ready" ready 0
+must alive 0
+
+pid=$(cat "$pod/pid")
+kill -STOP "$pid"
+never alive 0
+never ready 0
+kill -CONT "$pid"
+must ready 0
+
+printf 'another' >"$pod/secret/redis-password"
+must alive 0
+must ready 0
+cp "$work/password" "$pod/secret/redis-password"
+printf 'another' >"$pod/secret/redis-password-previous"
+must ready 0
+mv "$pod/secret/redis-password" "$pod/secret/kept"
+cp "$pod/secret/redis-password-previous" "$pod/secret/redis-password"
+mv "$pod/secret/kept" "$pod/secret/redis-password-previous"
+must ready 0
+cp "$work/password" "$pod/secret/redis-password"
+rm "$pod/secret/redis-password-previous"
+
+mkfifo "$work/$case_name/hold"
+REDISCLI_AUTH=$(cat "$work/password") redis-cli -h "$REDIS_PROBE_HOST" -p "$port" <"$work/$case_name/hold" >"$work/$case_name/held" &
+exec 9>"$work/$case_name/hold"
+echo ping >&9
+within 5 "the held client is not connected" grep -q PONG "$work/$case_name/held"
+echo 'config set maxclients 1' >&9
+within 5 "maxclients is not set" grep -q OK "$work/$case_name/held"
+cli 0 ping 2>&1 | grep -q 'max number of clients' || die "the server is not out of clients"
+must alive 0
+must ready 0
+echo 'config set maxclients 100' >&9
+exec 9>&-
+wait $! || true
+within 5 "clients are not let in again" replies PONG 0 ping
+
+# Big enough that Redis looks at its clients between keys while it loads.
+for key in 1 2 3 4 5 6 7 8 9; do cli 0 setrange "key$key" 4000 x >/dev/null; done
+cli 0 config set rdbcompression no >/dev/null
+cli 0 bgrewriteaof >/dev/null
+within 10 "the append-only file is not rewritten" eval "cli 0 info persistence | grep -q aof_rewrites:1"
+within 10 "the append-only file is not rewritten" eval "cli 0 info persistence | grep -q aof_rewrite_in_progress:0"
+
+mkdir "$pod/data/dump.rdb"
+cli 0 bgsave >/dev/null
+within 10 "saving did not fail" eval "cli 0 info persistence | grep -q rdb_last_bgsave_status:err"
+cli 0 ping 2>&1 | grep -q MISCONF || die "the server can save"
+must alive 0
+must ready 0
+rmdir "$pod/data/dump.rdb"
+
+stop 0 KILL
+printf 'key-load-delay 500000\nloading-process-events-interval-bytes 1024\n' >>"$pod/config/redis.conf"
+start 0 standalone
+within 5 "Redis is not loading" eval "cli 0 ping 2>&1 | grep -q LOADING"
+must alive 0
+never ready 0
+finish
+
+echo "1..$count"
