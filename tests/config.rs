@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis_gitops::{
-    cli::validate::{Output, ValidateArgs},
+    cli::{Output, validate::Validate},
     config::{Config, ConfigError, Connect, Scope, Watch},
     environment::DriftPolicy,
     repository::Credentials,
@@ -206,7 +206,7 @@ async fn dropping_the_watch_ends_it() {
 
 fn validate(file: &Path, output: Output) -> (bool, String) {
     let mut out = Vec::new();
-    let args = ValidateArgs { config: file.to_owned(), output };
+    let args = Validate { config: file.to_owned(), output };
     let valid = redis_gitops::cli::validate::run(&args, &mut out).expect("a buffer takes everything");
     (valid, String::from_utf8(out).expect("text"))
 }

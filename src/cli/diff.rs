@@ -1,6 +1,6 @@
 //! `diff`: what would change in the cluster.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use super::{CliError, ConfigFile, Output, environment, print, render::unusable, source::Source};
 use crate::{
@@ -82,6 +82,7 @@ async fn plan_once(config: &Config, environment: &Environment, snapshot: &Snapsh
         desired: &desired,
         live: &live,
         inventory: &inventory,
+        unstable: &BTreeMap::new(),
         salt: salt.as_bytes(),
         cluster: &facts::of_cluster(&cluster, environment.namespace.as_str()).await,
         redis: &RedisFacts::default(),

@@ -55,7 +55,7 @@ enum Verb {
     /// Check a configuration file.
     Validate(validate::Validate),
     /// Render a chart as `helm template` does.
-    Template(template::TemplateArgs),
+    Template(Box<template::TemplateArgs>),
 }
 
 /// How a verb prints.
@@ -118,7 +118,7 @@ pub(crate) enum CliError {
     Unusable(String),
     /// Its values cannot be read.
     #[error(transparent)]
-    Values(#[from] crate::reconcile::RenderFailure),
+    Values(Box<crate::reconcile::RenderFailure>),
     /// Secrets cannot be masked, so nothing is shown.
     #[error(transparent)]
     Redactor(#[from] crate::diff::RedactorError),
@@ -138,7 +138,7 @@ pub(crate) enum CliError {
     },
     /// A chart.
     #[error(transparent)]
-    Template(#[from] template::TemplateCommandError),
+    Template(Box<template::TemplateCommandError>),
     /// The runtime or a stream.
     #[error("{what}: {cause}")]
     Io {
@@ -176,7 +176,9 @@ fn dispatch(verb: Verb, out: &mut dyn Write) -> Result<u8, CliError> {
             Ok(valid) => Ok(u8::from(!valid)),
             Err(cause) => Err(CliError::Io { what: "print", cause }),
         },
-        Verb::Template(verb) => Ok(template::run(&verb, out).map(|()| 0)?),
+        Verb::Template(verb) => {
+            template::run(&verb, out).map(|()| 0).map_err(|error| CliError::Template(Box::new(error)))
+        }
     }
 }
 

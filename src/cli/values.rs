@@ -33,7 +33,8 @@ impl Values {
         let config = self.config.load()?;
         let environment = environment(&config, &self.environment)?;
         let files = self.source.files(&config, environment).await?;
-        let mut values = effective_values(environment, files.snapshot.files.as_ref())?;
+        let mut values = effective_values(environment, files.snapshot.files.as_ref())
+            .map_err(|failure| CliError::Values(Box::new(failure)))?;
         if !self.show_secrets {
             let passwords = passwords_of(&Given::from_table(values.as_object().cloned().unwrap_or_default()));
             values = Redactor::new(ENVIRONMENT_LABEL.as_bytes(), [&passwords])?.value(&values);

@@ -346,8 +346,11 @@ mod tests {
     fn a_fresh_list_drops_what_is_gone_but_not_what_is_newer() {
         let store = Store::new(Arc::new(|_, _| {}));
         let scope =
-            Scope { api_version: "v1".into(), kind: "Service".into(), namespace: None, selector: String::new() };
+            Scope { api_version: "v1".into(), kind: "Service".into(), namespace: None, selector: "mine".into() };
+        let others = Scope { selector: "mine=no".into(), ..scope.clone() };
         store.put(key(), object("12"));
+        store.retain(&others, "", &BTreeSet::new(), "20");
+        assert!(store.get(&key()).is_some(), "the list was of other objects");
         store.retain(&scope, "", &BTreeSet::new(), "11");
         assert!(store.get(&key()).is_some(), "written after the list was taken");
         store.retain(&scope, "", &BTreeSet::new(), "20");

@@ -31,9 +31,9 @@ pub struct Problem {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1.
-    pub line: u64,
+    pub line: usize,
     /// The column in characters, from 1.
-    pub column: u64,
+    pub column: usize,
     /// The path of the key, as in `environments[0].branch`; empty for the document.
     pub key: String,
     /// What is wrong and what was expected.

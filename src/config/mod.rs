@@ -16,11 +16,13 @@ use crate::{environment::Environment, repository::Repository};
 mod decode;
 pub mod duration;
 mod error;
+mod instructions;
 mod node;
 mod read;
 mod watch;
 
 pub use error::{ConfigError, Problem};
+pub use instructions::Instructions;
 pub use watch::{Reload, Watch, WatchError};
 
 /// Everything the file says.

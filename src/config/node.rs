@@ -1,12 +1,12 @@
 //! A YAML document as a tree in which every value knows its place in the file.
 //!
-//! The events of the parser are kept with their marks, so that a mistake found
-//! long after parsing, such as a name that is used twice, still has a line and
-//! a column. Aliases share the node of their anchor and cannot blow the tree up.
+//! A mistake found long after parsing, such as a name that is used twice, still
+//! has a line and a column. Aliases share the node of their anchor and cannot
+//! blow the tree up.
 
 use std::{collections::HashMap, rc::Rc};
 
-use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
+use crate::values::yaml::{self, NodeKind};
 
 /// Deeper documents are refused before they could exhaust the stack.
 const MAX_DEPTH: usize = 32;
@@ -14,14 +14,8 @@ const MAX_DEPTH: usize = 32;
 /// A place in the file, both parts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
-    pub line: u64,
-    pub column: u64,
-}
-
-impl From<Mark> for At {
-    fn from(mark: Mark) -> Self {
-        Self { line: mark.line + 1, column: mark.column + 1 }
-    }
+    pub line: usize,
+    pub column: usize,
 }
 
 #[derive(Debug)]
@@ -74,103 +68,79 @@ pub(super) struct SyntaxError {
 
 /// Reads the one document of `text`; an empty file is a null node.
 pub(super) fn parse(text: &str) -> Result<Rc<Node>, SyntaxError> {
-    let mut input = text.as_bytes();
-    let mut composer = Composer { parser: Parser::new(), anchors: HashMap::new() };
-    composer.parser.set_input_string(&mut input);
-    composer.next()?;
-    let first = composer.next()?;
-    if first.data == EventData::StreamEnd {
-        let content = Content::Scalar { text: String::new(), plain: true };
-        return Ok(Rc::new(Node { at: At { line: 1, column: 1 }, content }));
+    if let Some(line) = second_document(text) {
+        let message = "a second document begins here, and the file is one document".to_owned();
+        return Err(SyntaxError { at: At { line, column: 1 }, message });
     }
-    let start = composer.next()?;
-    let root = composer.node(start, 0)?;
-    composer.next()?;
-    let end = composer.next()?;
-    if end.data != EventData::StreamEnd {
-        return Err(syntax(end.start_mark, "a second document begins here, and the configuration is one document"));
+    let root = yaml::read_node(text).map_err(|error| SyntaxError {
+        at: At { line: error.line, column: error.column },
+        message: format!("not valid YAML: {}", error.message),
+    })?;
+    match root {
+        Some(root) => Converter::default().node(&root, 0),
+        None => {
+            let content = Content::Scalar { text: String::new(), plain: true };
+            Ok(Rc::new(Node { at: At { line: 1, column: 1 }, content }))
+        }
     }
-    Ok(root)
 }
 
-fn syntax(mark: Mark, message: impl Into<String>) -> SyntaxError {
-    SyntaxError { at: mark.into(), message: message.into() }
+/// The line on which a second document begins.
+fn second_document(text: &str) -> Option<usize> {
+    let content = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', '%']);
+    let mut lines = text.lines().enumerate().skip_while(|(_, line)| !content(line));
+    lines.next()?;
+    lines.find(|(_, line)| *line == "---" || line.starts_with("--- ")).map(|(index, _)| index + 1)
 }
 
-struct Composer<'r> {
-    parser: Parser<'r>,
-    anchors: HashMap<String, Rc<Node>>,
+/// Turns the reader's nodes into ours; an anchored node becomes one shared node.
+#[derive(Default)]
+struct Converter {
+    anchored: HashMap<*const yaml::Node, Rc<Node>>,
 }
 
-impl Composer<'_> {
-    fn next(&mut self) -> Result<Event, SyntaxError> {
-        self.parser.parse().map_err(|error| {
-            let mark = error.problem_mark().unwrap_or_default();
-            let context = error.context().filter(|c| !c.is_empty());
-            match context {
-                Some(context) => syntax(mark, format!("not valid YAML: {} {context}", error.problem())),
-                None => syntax(mark, format!("not valid YAML: {}", error.problem())),
-            }
-        })
-    }
-
-    fn node(&mut self, event: Event, depth: usize) -> Result<Rc<Node>, SyntaxError> {
-        let mark = event.start_mark;
+impl Converter {
+    fn node(&mut self, node: &yaml::Node, depth: usize) -> Result<Rc<Node>, SyntaxError> {
+        let at = At { line: node.line, column: node.column };
         if depth > MAX_DEPTH {
-            return Err(syntax(mark, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(SyntaxError { at, message: format!("nested more than {MAX_DEPTH} levels deep") });
         }
-        let (anchor, tag, content) = match event.data {
-            EventData::Alias { anchor } => {
-                let message = format!("the alias *{anchor} has no anchor &{anchor} before it");
-                return self.anchors.get(&anchor).cloned().ok_or_else(|| syntax(mark, message));
+        if let Some(tag) = node.tag() {
+            return Err(SyntaxError { at, message: format!("the tag {tag} has no meaning here") });
+        }
+        let content = match &node.kind {
+            NodeKind::Alias(target) => {
+                let identity = Rc::as_ptr(target);
+                if let Some(shared) = self.anchored.get(&identity) {
+                    return Ok(Rc::clone(shared));
+                }
+                let shared = self.node(target, depth + 1)?;
+                self.anchored.insert(identity, Rc::clone(&shared));
+                return Ok(shared);
             }
-            EventData::Scalar { anchor, tag, value, style, .. } => {
-                (anchor, tag, Content::Scalar { text: value, plain: style == ScalarStyle::Plain })
+            NodeKind::Scalar { text, plain } => Content::Scalar { text: text.to_string(), plain: *plain },
+            NodeKind::Sequence(items) => {
+                Content::Sequence(items.iter().map(|item| self.node(item, depth + 1)).collect::<Result<_, _>>()?)
             }
-            EventData::SequenceStart { anchor, tag, .. } => (anchor, tag, self.sequence(depth)?),
-            EventData::MappingStart { anchor, tag, .. } => (anchor, tag, self.mapping(depth)?),
-            _ => return Err(syntax(mark, "not valid YAML: a value was expected")),
+            NodeKind::Mapping(pairs) => self.mapping(pairs, depth)?,
         };
-        if let Some(tag) = tag {
-            return Err(syntax(mark, format!("the tag {tag} has no meaning here")));
-        }
-        let node = Rc::new(Node { at: mark.into(), content });
-        if let Some(anchor) = anchor {
-            self.anchors.insert(anchor, Rc::clone(&node));
-        }
-        Ok(node)
+        Ok(Rc::new(Node { at, content }))
     }
 
-    fn sequence(&mut self, depth: usize) -> Result<Content, SyntaxError> {
-        let mut items = Vec::new();
-        loop {
-            let event = self.next()?;
-            if event.data == EventData::SequenceEnd {
-                return Ok(Content::Sequence(items));
-            }
-            items.push(self.node(event, depth + 1)?);
-        }
-    }
-
-    fn mapping(&mut self, depth: usize) -> Result<Content, SyntaxError> {
+    fn mapping(&mut self, pairs: &[(yaml::Node, yaml::Node)], depth: usize) -> Result<Content, SyntaxError> {
         let mut entries: Vec<Entry> = Vec::new();
-        loop {
-            let event = self.next()?;
-            if event.data == EventData::MappingEnd {
-                return Ok(Content::Mapping(entries));
-            }
-            let mark = event.start_mark;
-            let key = self.node(event, depth + 1)?;
-            let Content::Scalar { text: key, .. } = &key.content else {
-                return Err(syntax(mark, "a key must be plain text"));
+        for (key, value) in pairs {
+            let at = At { line: key.line, column: key.column };
+            let NodeKind::Scalar { text, .. } = &key.target().kind else {
+                return Err(SyntaxError { at, message: "a key must be plain text".to_owned() });
             };
-            if let Some(first) = entries.iter().find(|entry| entry.key == *key) {
-                return Err(syntax(mark, format!("the key {key} was given before, on line {}", first.at.line)));
+            if let Some(first) = entries.iter().find(|entry| *entry.key == **text) {
+                let message = format!("the key {text} was given before, on line {}", first.at.line);
+                return Err(SyntaxError { at, message });
             }
-            let value = self.next()?;
-            let value = self.node(value, depth + 1)?;
-            entries.push(Entry { key: key.clone(), at: mark.into(), value });
+            entries.push(Entry { key: text.to_string(), at, value: self.node(value, depth + 1)? });
         }
+        Ok(Content::Mapping(entries))
     }
 }
 
@@ -194,7 +164,7 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let error = parse(&"[".repeat(100_000)).expect_err("too deep");
-        assert!(error.message.contains("levels deep"), "{}", error.message);
+        assert!(error.message.contains("deep"), "{}", error.message);
     }
 
     proptest! {

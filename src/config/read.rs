@@ -260,7 +260,7 @@ fn values(decoder: &mut Decoder, section: &mut Section) -> Vec<TreePath> {
 }
 
 /// What may occur once, with the line of its first use.
-struct Taken<K>(HashMap<K, u64>);
+struct Taken<K>(HashMap<K, usize>);
 
 impl<K> Default for Taken<K> {
     fn default() -> Self {
@@ -274,7 +274,7 @@ impl<K: Hash + Eq> Taken<K> {
         decoder: &mut Decoder,
         key: K,
         place: &Spanned<T>,
-        message: impl Fn(u64) -> String,
+        message: impl Fn(usize) -> String,
         remedy: &str,
     ) {
         match self.0.get(&key) {

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    desired::DesiredState, diff::Redactor, environment::DriftPolicy, inventory::Inventory, live::LiveState,
-    resource::ObjectKey,
+    desired::DesiredState, diff::Redactor, difference::Difference, environment::DriftPolicy, inventory::Inventory,
+    live::LiveState, resource::ObjectKey,
 };
 
 /// The label on every applied object that names its environment. It selects
@@ -78,6 +78,9 @@ pub struct Inputs<'a> {
     pub live: &'a LiveState,
     /// What was applied.
     pub inventory: &'a Inventory,
+    /// Differences that were there right after our own last write of the object:
+    /// admission makes them, and another write would not help.
+    pub unstable: &'a BTreeMap<ObjectKey, Vec<Difference>>,
     /// Keys the digests of desired manifests; the inventory's own.
     pub salt: &'a [u8],
     /// About the cluster.

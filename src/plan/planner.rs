@@ -236,12 +236,18 @@ impl<'a> Object<'a> {
     }
 
     fn present(&self, live: &Value, merged: &Value, warnings: &mut Vec<String>) -> Action {
-        let differences = diff::compare(self.manifest, live, merged, self.inputs.redactor);
+        let mut differences = diff::compare(self.manifest, live, merged, self.inputs.redactor);
+        self.settle(&mut differences);
         let applies = differences
             .iter()
             .any(|d| matches!(d.class, DriftClass::Changed | DriftClass::Missing | DriftClass::Extra))
             || (self.pending || self.corrects()) && !diff::unowned(live, merged).is_empty();
-        let removes = if self.corrects() { diff::undeclared_fields(self.manifest, live) } else { FieldSet::default() };
+        let undeclared = differences.iter().any(|d| d.class == DriftClass::Undeclared);
+        let removes = if self.corrects() && undeclared {
+            diff::undeclared_fields(self.manifest, live)
+        } else {
+            FieldSet::default()
+        };
         let drifts = differences.iter().any(|d| d.class != DriftClass::Overridden);
         let cause = self.cause(live, &differences, applies || drifts);
         self.note_identity(live, warnings);
@@ -260,6 +266,16 @@ impl<'a> Object<'a> {
             action.verb = joined(self.change_refusals(live, warnings)).map_or(Verb::Unchanged, Verb::Refused);
         }
         action
+    }
+
+    /// What admission makes of every write of ours is shown, not fought.
+    fn settle(&self, differences: &mut [Difference]) {
+        let known = self.inputs.unstable.get(&self.manifest.key).map_or(&[][..], Vec::as_slice);
+        for difference in differences {
+            if known.iter().any(|known| known.path == difference.path && known.live == difference.live) {
+                difference.class = DriftClass::Overridden;
+            }
+        }
     }
 
     fn write_verb(&self, live: &Value) -> Verb {

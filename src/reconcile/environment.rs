@@ -336,7 +336,7 @@ impl EnvironmentLoop {
     }
 
     fn conclude(&mut self, desired: &DesiredState, execution: &Execution) -> bool {
-        self.note_unstable(&execution);
+        self.note_unstable(execution);
         if execution.is_complete() {
             self.set_sync(SyncState::Synced);
             return true;
@@ -439,6 +439,7 @@ impl EnvironmentLoop {
             desired,
             live: &live,
             inventory: &self.stored.inventory,
+            unstable: &self.unstable,
             salt: self.stored.salt.as_bytes(),
             cluster: &self.facts,
             redis: &redis,

@@ -104,7 +104,11 @@ mod tests {
             precondition: Precondition::default(),
             take_over: None,
         };
-        Plan { revision: Revision::try_from("a".repeat(40)).expect("an id"), actions: vec![action] }
+        Plan {
+            revision: Revision::try_from("a".repeat(40)).expect("an id"),
+            actions: vec![action],
+            warnings: Vec::new(),
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const LOOKS: usize = 3;
 /// Emptied by a full pass, a change of configuration, or another API server.
 #[derive(Debug, Default)]
 pub(crate) struct DryRuns {
-    answers: BTreeMap<ObjectKey, (Question, Answer)>,
+    answers: BTreeMap<ObjectKey, Learnt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,9 @@ enum Answer {
     Merged(Arc<Value>),
     Rejected(Rejection),
 }
+
+/// An answer with its question.
+type Learnt = (Question, Answer);
 
 impl DryRuns {
     /// Forgets everything.
@@ -96,7 +99,7 @@ impl Observer<'_> {
             );
             looks.push(self.look(key, api_version, manifest, known).boxed());
         }
-        let found: Vec<(ObjectKey, LiveObject, Option<(Question, Answer)>)> =
+        let found: Vec<(ObjectKey, LiveObject, Option<Learnt>)> =
             stream::iter(looks).buffer_unordered(CONCURRENCY).collect().await;
         let mut state = LiveState::default();
         known.answers.retain(|key, _| keys.contains(key));
@@ -125,7 +128,7 @@ impl Observer<'_> {
         api_version: &str,
         manifest: Option<&Manifest>,
         known: &DryRuns,
-    ) -> (ObjectKey, LiveObject, Option<(Question, Answer)>) {
+    ) -> (ObjectKey, LiveObject, Option<Learnt>) {
         let (object, learnt) = match self.try_look(key, api_version, manifest, known).await {
             Ok(found) => found,
             Err(ClusterError::Rejected { rejection, .. }) => {
@@ -142,7 +145,7 @@ impl Observer<'_> {
         api_version: &str,
         manifest: Option<&Manifest>,
         known: &DryRuns,
-    ) -> Result<(LiveObject, Option<(Question, Answer)>), ClusterError> {
+    ) -> Result<(LiveObject, Option<Learnt>), ClusterError> {
         let kind = self.cluster.kind(api_version, &key.kind).await?;
         let mut live = match self.watches.store().get(key) {
             Some(object) => Some(object),

@@ -5,11 +5,11 @@
 //! file, line and commit, with whatever the values call a password masked.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -18,6 +18,7 @@ use crate::{
         self, Capabilities, Chart, ChartError, Clock, Entropy, KubeVersion, Lookup, LookupError, Release, RenderInputs,
     },
     cluster::{Cluster, ClusterError, Discovery},
+    config::{ConfigError, Instructions},
     desired::DesiredState,
     diff::{self, Redactor},
     environment::Environment,
@@ -70,36 +71,15 @@ pub(crate) enum RenderFailure {
     #[error("{key} is rendered twice, by {first} and by {second}; give one of them another name")]
     Twice {
         /// The object.
-        key: ObjectKey,
+        key: Box<ObjectKey>,
         /// The first template.
         first: String,
         /// The second.
         second: String,
     },
     /// The file with the instructions.
-    #[error("{file}: {cause}")]
-    Instructions {
-        /// The file.
-        file: String,
-        /// What is wrong, with line and column.
-        cause: serde_yaml::Error,
-    },
-}
-
-/// `gitops.yaml` beside the environment's last values file: what a person tells
-/// the daemon in Git, for one change.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Instructions {
-    #[serde(default)]
-    prune: Prune,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Prune {
-    /// The commit that is applied now and from which deleting is allowed.
-    confirm: Option<Revision>,
+    #[error(transparent)]
+    Instructions(#[from] ConfigError),
 }
 
 /// Renders one environment's commits; the newest two results are remembered.
@@ -245,7 +225,7 @@ fn build(
         let manifest = complete(manifest, environment, context.discovery);
         if let Some(other) = manifests.iter().find(|other| other.key == manifest.key) {
             return Err(RenderFailure::Twice {
-                key: manifest.key,
+                key: Box::new(manifest.key),
                 first: other.source.clone(),
                 second: manifest.source,
             });
@@ -260,7 +240,7 @@ fn build(
     for document in rendered.hooks {
         hooks.push(Manifest::from_body(&document.source, document.body)?.key);
     }
-    let prune_confirm = read_instructions(environment, files)?.prune.confirm;
+    let prune_confirm = read_instructions(environment, files)?.prune_confirm;
     Ok(DesiredState { revision: snapshot.revision.clone(), manifests, hooks, prune_confirm })
 }
 
@@ -289,7 +269,7 @@ fn read_instructions(environment: &Environment, files: &dyn FileTree) -> Result<
         None => "gitops.yaml".to_owned(),
     };
     match files.read(&file)? {
-        Some(bytes) => serde_yaml::from_slice(&bytes).map_err(|cause| RenderFailure::Instructions { file, cause }),
+        Some(bytes) => Ok(Instructions::parse(&String::from_utf8_lossy(&bytes), Path::new(&file))?),
         None => Ok(Instructions::default()),
     }
 }

@@ -4,7 +4,7 @@
 //! reflection does, so that the same calls are refused.
 
 use super::{
-    ast::{Command, Number, NumberForm, Operand, Pipe, Span, Term},
+    ast::{Command, Number, Operand, Pipe, Span, Term},
     error::{Stage, TemplateError},
     eval::{Context, Machine, Run},
     functions::{Body, Call, Function, Param},
@@ -322,9 +322,8 @@ fn zero_entry(map: &Map) -> Value {
 
 /// A numeric literal where any type will do.
 fn ideal(cx: &Context<'_>, number: &Number, span: Span) -> Run<Value> {
-    match (number.form, number.int, number.float) {
-        (NumberForm::Float, _, Some(float)) => Ok(Value::Float(float)),
-        (NumberForm::Rune, Some(int), _) => Ok(Value::Int(int, IntKind::Int32)),
+    match (number.float_form, number.int, number.float) {
+        (true, _, Some(float)) => Ok(Value::Float(float)),
         (_, Some(int), _) => Ok(Value::int(int)),
         _ => Err(cx.error(span, "the number does not fit an int")),
     }

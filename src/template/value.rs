@@ -80,8 +80,6 @@ pub enum IntKind {
     Int,
     /// `int64`
     Int64,
-    /// `int32`, the type of character constants
-    Int32,
     /// `uint8`
     Uint8,
     /// `uint64`; values past `i64::MAX` do not occur
@@ -444,7 +442,6 @@ impl IntKind {
         match self {
             Self::Int => "int",
             Self::Int64 => "int64",
-            Self::Int32 => "int32",
             Self::Uint8 => "uint8",
             Self::Uint64 => "uint64",
         }

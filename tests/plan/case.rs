@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use redis_gitops::{
     desired::DesiredState,
     diff::{self, Redactor},
+    environment::DriftPolicy,
     inventory::{Entry, Inventory},
     live::{LiveObject, LiveState, Rejection, RejectionClass},
-    plan::{self, ClusterFacts, DriftPolicy, Fact, Inputs, Plan, Policy, RedisFacts, StorageClass},
+    plan::{self, ClusterFacts, Fact, Inputs, Plan, Policy, RedisFacts, StorageClass},
     resource::{Manifest, ObjectKey},
     revision::Revision,
 };
@@ -122,17 +123,21 @@ pub struct World {
     pub live: LiveState,
     pub cluster: ClusterFacts,
     pub redis: RedisFacts,
+    /// Secrets of the pass that the environment does not apply.
+    pub others_secrets: Vec<Value>,
 }
 
 impl World {
     pub fn plan(&self) -> Plan {
         let objects = self.server.objects.values().chain(self.desired.manifests.iter().map(|manifest| &manifest.body));
-        let redactor = Redactor::new(b"key", objects.filter(|object| object["kind"] == "Secret")).expect("a redactor");
+        let secrets = objects.filter(|object| object["kind"] == "Secret").chain(&self.others_secrets);
+        let redactor = Redactor::new(b"key", secrets).expect("a redactor");
         plan::plan(&Inputs {
             policy: &self.policy,
             desired: &self.desired,
             live: &self.live,
             inventory: &self.inventory,
+            unstable: &BTreeMap::new(),
             salt: SALT,
             cluster: &self.cluster,
             redis: &self.redis,
@@ -242,7 +247,16 @@ impl Case {
             throw_away: self.policy.throw_away,
         };
         let (cluster, redis) = self.facts.read();
-        let mut world = World { policy, desired, inventory, server, live: LiveState::default(), cluster, redis };
+        let mut world = World {
+            policy,
+            desired,
+            inventory,
+            server,
+            live: LiveState::default(),
+            cluster,
+            redis,
+            others_secrets: Vec::new(),
+        };
         world.observe();
         self.answers.iter().for_each(|answer| answer_with(answer, &mut world.live));
         world

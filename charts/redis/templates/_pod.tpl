@@ -56,6 +56,13 @@ spec:
         {{- include "redis.probe" (dict "script" "liveness.sh" "timings" .Values.livenessProbe) | nindent 8 }}
       readinessProbe:
         {{- include "redis.probe" (dict "script" "readiness.sh" "timings" .Values.readinessProbe) | nindent 8 }}
+      lifecycle:
+        preStop:
+          exec:
+            command:
+              - sh
+              - /etc/redis/stop.sh
+              - {{ sub (int64 .Values.terminationGracePeriodSeconds) 15 | quote }}
       {{- with .Values.resources }}
       resources:
         {{- toYaml . | nindent 8 }}

@@ -80,6 +80,9 @@ fn b32dec(call: &mut Call<'_, '_>) -> Outcome {
     let clean: Vec<u8> = call.bytes(0).iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
     let corrupt = |at: usize| Ok(Value::str(format!("illegal base32 data at input byte {at}")));
     let digits = clean.iter().position(|b| *b == b'=').unwrap_or(clean.len());
+    if let Some(at) = clean[..digits].iter().position(|b| !BASE32.contains(b)) {
+        return corrupt(at);
+    }
     if !clean.len().is_multiple_of(8) {
         return corrupt(clean.len());
     }

@@ -91,6 +91,11 @@ impl Node {
         Converter { numbers, expanded: 0 }.value(self, 0)
     }
 
+    /// The tag, when one is written.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
     /// The node an alias stands for, else itself.
     pub fn target(&self) -> &Self {
         match &self.kind {
@@ -115,6 +120,11 @@ impl Node {
             NodeKind::Sequence(items) => items.get(index),
             _ => None,
         }
+    }
+
+    fn is_merge(&self) -> bool {
+        let NodeKind::Scalar { text, plain } = &self.kind else { return false };
+        &**text == "<<" && (*plain && self.tag.is_none() || self.tag.as_deref() == Some("tag:yaml.org,2002:merge"))
     }
 
     fn fail<T>(&self, message: impl Into<String>) -> Result<T, YamlError> {
@@ -159,7 +169,7 @@ impl Node {
             Scalar::Float(value) => Ok(key_float(value)),
             Scalar::Null => node.fail("null cannot be a mapping key"),
             Scalar::Uint(_) => node.fail("a mapping key is too large a number"),
-            Scalar::Timestamp | Scalar::Merge | Scalar::Text => Ok(text.to_string()),
+            Scalar::Timestamp | Scalar::Text => Ok(text.to_string()),
         }
     }
 }
@@ -224,14 +234,14 @@ impl Converter {
             Scalar::Int(value) => Ok(Value::from(value)),
             Scalar::Uint(value) => Ok(Value::from(value)),
             Scalar::Float(value) => float(value),
-            Scalar::Timestamp | Scalar::Merge | Scalar::Text => Ok(Value::String(text.to_owned())),
+            Scalar::Timestamp | Scalar::Text => Ok(Value::String(text.to_owned())),
         }
     }
 
     fn mapping(&mut self, entries: &[(Node, Node)], depth: usize) -> Result<Map<String, Value>, YamlError> {
         let mut map = Map::new();
         for (key, value) in entries {
-            if key.scalar()? == Scalar::Merge {
+            if key.is_merge() {
                 self.merge(value, &mut map, depth)?;
             } else {
                 map.insert(key.key_text()?, self.value(value, depth + 1)?);

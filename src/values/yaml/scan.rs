@@ -87,7 +87,6 @@ pub(super) fn scan(text: &str) -> (Vec<Token>, Option<YamlError>) {
     (scanner.tokens, result.err())
 }
 
-
 /// Breaks, blanks and the end.
 pub(super) fn ends_word(c: Option<char>) -> bool {
     c.is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}'))
