@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # Takes the demo away and gives back what the host lent. Sourced by demo.sh.
 
 clean() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The demo in a cluster of somebody: what is looked at before anything is made,
 # and what is taken away after. Sourced by demo.sh.
 

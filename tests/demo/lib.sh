@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What every part of the demo uses: words on the terminal, waiting, processes
 # that outlive this script, HTTP to loopback ports. Sourced by demo.sh.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The parts of the demo in the order in which they start. Each looks first
 # whether it is there already. Sourced by demo.sh.
 
@@ -63,7 +63,7 @@ start_cluster() {
   local packages=(git)
   [ "$mode" = plane ] || packages+=(redis-server redis-tools prometheus containerd runc containernetworking-plugins
     iptables conntrack busybox-static)
-  "$root/tests/tools/install.sh" "${packages[@]}" 9>&- || fail "packages are missing" "install them as said above"
+  tests/tools/install.sh "${packages[@]}" 9>&- || fail "packages are missing" "see above"
   good "${packages[*]}"
 
   phase "Building a Kubernetes 1.36 of its own"
@@ -257,7 +257,7 @@ not_healthy() {
 
 # Finds the parts of a demo that runs.
 attach() {
-  [ -e "$state/mode" ] && running daemon || fail "the demo does not run" "start it with make demo"
+  if [ ! -e "$state/mode" ] || gone daemon; then fail "the demo does not run" "start it with make demo"; fi
   mode=$(cat "$state/mode")
   page_port=$(port page 8640)
   running prometheus && prometheus_port=$(port prometheus 8660)

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The demo's Git: a bare repository, its server, and a checkout in which a
 # person or the tour commits. Sourced by demo.sh.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The walk through what redis-gitops is for, with measured times. It leaves the
 # environments healthy and can be repeated. Sourced by demo.sh.
 #

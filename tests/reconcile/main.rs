@@ -3,8 +3,10 @@
 //! repository, namespaces and daemon.
 
 #[path = "../support/control_plane.rs"]
+#[allow(dead_code, reason = "the tests on real pods use the rest")]
 mod control_plane;
 #[path = "../support/daemon.rs"]
+#[allow(dead_code, reason = "the tests on real pods use the rest")]
 mod daemon;
 #[path = "../support/git_server.rs"]
 #[allow(dead_code, reason = "the mirror's own tests use the rest")]

@@ -1,5 +1,5 @@
 //! A real API server for the tests: the local cluster's control plane alone, in
-//! a folder of its own, without root.
+//! a folder of its own, without root; or a cluster that somebody else started.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,10 +8,11 @@ use std::{
 
 use serde_json::Value;
 
-/// A running control plane; stopped and removed when dropped.
+/// A running control plane; stopped and removed when dropped, if started here.
 pub struct ControlPlane {
     program: PathBuf,
-    folder: tempfile::TempDir,
+    state: PathBuf,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl ControlPlane {
@@ -19,19 +20,25 @@ impl ControlPlane {
     pub fn start() -> Self {
         let program = tool("cluster");
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = folder.path().join("state");
         let status = Command::new(&program)
             .args(["up", "--nodes", "0", "--state"])
-            .arg(folder.path().join("state"))
+            .arg(&state)
             .stdout(Stdio::null())
             .status()
             .expect("the cluster program runs");
         assert!(status.success(), "the control plane did not start; its logs are in {}", folder.path().display());
-        Self { program, folder }
+        Self { program, state, folder: Some(folder) }
+    }
+
+    /// The cluster that runs in the folder `state`.
+    pub fn attach(state: PathBuf) -> Self {
+        Self { program: tool("cluster"), state, folder: None }
     }
 
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.path().join("state/kubeconfig")
+        self.state.join("kubeconfig")
     }
 
     /// Runs kubectl; answers what it printed. `input` goes to its standard input.
@@ -70,9 +77,12 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
+        if self.folder.is_none() {
+            return;
+        }
         let ended = Command::new(&self.program)
             .args(["down", "--purge", "--state"])
-            .arg(self.folder.path().join("state"))
+            .arg(&self.state)
             .stdout(Stdio::null())
             .status();
         assert!(

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// How long a condition may take before the test fails. Generous: the machine
 /// may be busy, and a passing test never waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running daemon; killed when dropped.
 pub struct Daemon {
@@ -120,6 +120,11 @@ impl Daemon {
             .filter(|line| line.starts_with("redis_gitops_kubernetes_requests_total{"))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// Where it listens: host and port.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
     }
 
     /// The process id.
