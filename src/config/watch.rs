@@ -102,17 +102,30 @@ impl Follower {
         match loaded {
             Ok(mut config) => {
                 let needs_restart = keep_started(&mut config, &self.started);
-                self.config.send_if_modified(|current| {
+                let changed = self.config.send_if_modified(|current| {
                     let new = **current != config;
                     if new {
                         *current = Arc::new(config);
                     }
                     new
                 });
-                self.reload.send_replace(Reload { rejected: None, needs_restart });
+                // Other files of the folder change too: what is as before is no news.
+                self.reload.send_if_modified(|reload| {
+                    let news = changed || reload.rejected.is_some() || reload.needs_restart != needs_restart;
+                    if news {
+                        *reload = Reload { rejected: None, needs_restart };
+                    }
+                    news
+                });
             }
             Err(error) => {
-                self.reload.send_modify(|reload| reload.rejected = Some(Arc::new(error)));
+                self.reload.send_if_modified(|reload| {
+                    let news = reload.rejected.as_ref().is_none_or(|known| known.to_string() != error.to_string());
+                    if news {
+                        reload.rejected = Some(Arc::new(error));
+                    }
+                    news
+                });
             }
         }
     }

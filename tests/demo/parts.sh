@@ -272,7 +272,7 @@ summary() {
 
     page        http://127.0.0.1:$page_port/
     metrics     http://127.0.0.1:$page_port/metrics
-    prometheus  ${prometheus_port:+http://127.0.0.1:$prometheus_port/alerts}${prometheus_port:-(not installed)}
+    prometheus  $(if [ -n "${prometheus_port:-}" ]; then echo "http://127.0.0.1:$prometheus_port/alerts"; else echo "(not installed)"; fi)
     repository  $(repository_url), a checkout of it is $state/work
     kubectl     export KUBECONFIG=$state/kubeconfig; ${kubectl_program[*]} get pods -A
     log         $state/logs/daemon.log

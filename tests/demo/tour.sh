@@ -42,6 +42,18 @@ synced_at() {
     http GET "$page_port" /metrics | grep "^redis_gitops_environment_info{" | grep "environment=\"$1\"" | grep -q "revision=\"$2\""
 }
 
+# settled ENVIRONMENT WORKLOAD: its controller has acted on the newest spec, and
+# no pod is on its way out. What the daemon knew of the pods before may be old.
+settled() {
+  local versions
+  versions=$(kubectl -n "$(namespace_of "$1")" get "$2" -o jsonpath='{.metadata.generation} {.status.observedGeneration} {.spec.replicas} {.status.readyReplicas}')
+  read -r -a versions <<<"$versions"
+  [ "${versions[0]}" = "${versions[1]}" ] && [ "${versions[2]}" = "${versions[3]:-0}" ] &&
+    [ -z "$(kubectl -n "$(namespace_of "$1")" get pods -l app.kubernetes.io/name=redis -o jsonpath='{.items[*].metadata.deletionTimestamp}')" ]
+}
+
+uid_of() { kubectl -n "$(namespace_of "$1")" get pod "$2" --ignore-not-found -o jsonpath='{.metadata.uid}'; }
+
 healthy() {
   [ "$mode" = plane ] || { metric_is "redis_gitops_environment_ready{environment=\"$1\"}" 1 && redis_answers "$1"; }
 }
@@ -94,7 +106,8 @@ memory_is() {
 }
 
 tour_drift() {
-  local begun changed undone log line
+  local begun changed undone log line primary
+  primary=$(uid_of staging redis-0)
   printf '\n  %s\n' "${bold}2. Somebody scales staging by hand${plain}"
   log=$(log_length)
   watch_field staging statefulset/redis .spec.replicas
@@ -110,8 +123,11 @@ tour_drift() {
   until_ok 10 log_after "$log" 'drift.*spec.replicas' >/dev/null || fail "the daemon's log does not name the drift" "see $state/logs/daemon.log"
   line=$(log_after "$log" 'drift.*spec.replicas')
   good "its culprit: $(sed -E 's/.*(writer|by)="?([^"]*)"?.*/\2/' <<<"$line")"
-  until_ok 180 healthy staging || not_healthy staging "it is not healthy after the drift was undone"
-  [ "$mode" = plane ] || good "all pods of staging answer again after $(seconds $(($(now) - changed))) s; its primary never stopped"
+  [ "$mode" != plane ] || return 0
+  until_ok 180 settled staging statefulset/redis || not_healthy staging "its pods are not ready after the drift was undone"
+  until_ok 60 healthy staging || not_healthy staging "it is not healthy after the drift was undone"
+  [ "$primary" = "$(uid_of staging redis-0)" ] || fail "the primary of staging was replaced"
+  good "both pods are ready $(seconds $(($(now) - changed))) s after the scale; the primary was not touched"
 }
 
 # What a namespace holds, with the version of each object.
@@ -134,7 +150,7 @@ tour_refusal() {
   until_ok 30 log_after "$log" 'WARN.*(failed|refused)' >/dev/null || fail "the daemon's log does not say why" "see $state/logs/daemon.log"
   say "bob merged \"Sync to disk sometimes\" (appendfsync: sometimes) into env/dev as ${broken:0:12}"
   good "refused:"
-  "$program" status --config "$state/redis-gitops.yaml" | grep -A 12 '^dev ' | grep '^  ! ' | sed 's/^  ! /      /' | fold -s -w 100
+  "$program" status --config "$state/redis-gitops.yaml" | awk '/^[^ ]/ { dev = $1 == "dev" } dev && /^ /' | sed 's/^  ! /  /; s/^/      /'
   after=$(versions dev)
   [ "$before" = "$after" ] || fail "the refused commit changed something" "$(diff <(echo "$before") <(echo "$after"))"
   good "nothing in $(namespace_of dev) changed: $(wc -l <<<"$after") objects have the versions they had"

@@ -150,7 +150,7 @@ fn configuration(server: &GitServer, folder: &Path, plane: &ControlPlane) -> Str
     for Environment { name, namespace, .. } in ENVIRONMENTS {
         text += &format!(
             "  - name: {name}\n    branch: env/{name}\n    namespace: {namespace}\n    values: [environments/{name}/values.yaml]\n    throwAway: {}\n",
-            *name == *DEV.name
+            **name == *DEV.name
         );
     }
     text
