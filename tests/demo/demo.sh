@@ -58,10 +58,7 @@ up() {
   [ "$mode" != existing ] || check_existing
   build_program
   show_rendered
-  case $mode in
-    existing) prepare_existing ;;
-    *) start_cluster ;;
-  esac
+  [ "$mode" = existing ] || start_cluster
   start_repository
   prepare_namespaces
   start_daemon

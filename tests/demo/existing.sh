@@ -17,12 +17,12 @@ YAML
 
 check_existing() {
   phase "Looking at the cluster of KUBECONFIG"
-  command -v kubectl >/dev/null || fail "kubectl is not in PATH" "install it; it is also what prepares the namespaces"
+  type -P kubectl >/dev/null || fail "kubectl is not in PATH" "install it; it is also what prepares the namespaces"
   command -v git >/dev/null || fail "git is not in PATH" "install git"
-  kubectl_program=(kubectl)
+  kubectl_program=("$(type -P kubectl)")
   if [ ! -e "$state/kubeconfig" ]; then
     # Kept by itself, so that a later change of context does not matter.
-    (umask 0077 && command kubectl config view --raw --minify --flatten >"$state/kubeconfig.next") 9>&- ||
+    (umask 0077 && "${kubectl_program[@]}" config view --raw --minify --flatten >"$state/kubeconfig.next") 9>&- ||
       fail "no cluster is chosen" "set KUBECONFIG, or a current context: kubectl config use-context NAME"
     mv "$state/kubeconfig.next" "$state/kubeconfig"
   fi
@@ -55,13 +55,13 @@ name_what_lacks() {
   done
   [ ${#missing[@]} -eq 0 ] || fail "the cluster lacks what the demo needs:$(printf '\n         - %s' "${missing[@]}")" \
     "give it that, use another cluster, or run make demo as root for a cluster of its own"
-  good "it has what is needed; the demo makes the namespaces ${environments[*]/#/project-template-} (prod without suffix)"
+  good "it has what is needed; the demo makes three namespaces there: $(for name in "${environments[@]}"; do namespace_of "$name"; done | paste -sd ' ')"
 }
 
 clean_existing() {
   local namespace
   [ -e "$state/kubeconfig" ] && [ -e "$state/id" ] || return 0
-  kubectl_program=(kubectl)
+  kubectl_program=("$(type -P kubectl)")
   for namespace in $(kubectl get namespaces -l "redis-gitops-demo=$(demo_id)" -o jsonpath='{.items[*].metadata.name}'); do
     kubectl delete namespace "$namespace" --timeout=120s >/dev/null
     good "namespace $namespace is deleted"

@@ -38,10 +38,11 @@ show_rendered() {
   phase "What Git says: the three environments, rendered"
   local name text file
   mkdir -p "$state/rendered"
+  copy_source
   configure
   for name in "${environments[@]}"; do
     file=$state/rendered/$name.yaml
-    "$program" render "$name" --config "$state/redis-gitops.yaml" --source "$root" >"$file" ||
+    "$program" render "$name" --config "$state/redis-gitops.yaml" --source "$state/source" >"$file" ||
       fail "the environment $name cannot be rendered" "the message above names file and line"
     text=$(awk '
       /^kind:/ { kind = $2 }
@@ -262,7 +263,7 @@ attach() {
   page_port=$(port page 8640)
   running prometheus && prometheus_port=$(port prometheus 8660)
   kubectl_program=("$bin/cluster" kubectl)
-  [ "$mode" != existing ] || kubectl_program=(kubectl)
+  [ "$mode" != existing ] || kubectl_program=("$(type -P kubectl)")
 }
 
 summary() {

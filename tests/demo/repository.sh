@@ -33,14 +33,21 @@ start_repository() {
   good "$(repository_url): $(work_git for-each-ref --format='%(refname:short)' refs/heads | tr '\n' ' ')"
 }
 
+# What the repository begins with.
+copy_source() {
+  rm -rf "$state/source"
+  mkdir -p "$state/source"
+  cp -R charts environments "$state/source/"
+  [ "$mode" != existing ] || overlay >"$state/source/environments/overlay.yaml"
+}
+
 make_repository() {
   local name
   rm -rf "$state/work" "$state/git/redis.git"
   mkdir -p "$state/git"
   demo_git demo init -q --bare -b main "$state/git/redis.git"
   demo_git demo init -q -b main "$state/work"
-  cp -R "$root/charts" "$root/environments" "$state/work/"
-  [ "$mode" != existing ] || overlay >"$state/work/environments/overlay.yaml"
+  cp -R "$state/source/." "$state/work/"
   echo /.complete >"$state/work/.git/info/exclude"
   # For the person who goes on by hand.
   work_git config user.name demo
