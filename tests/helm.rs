@@ -89,8 +89,10 @@ fn report(failures: &[String], total: usize) {
 
 fn yaml_files(dir: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join(dir)).unwrap_or_else(|e| panic!("{dir}: {e}"));
-    let mut files: Vec<PathBuf> =
-        entries.map(|entry| entry.expect("readable").path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "yaml"))
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "{dir} holds no cases");
     files
@@ -171,4 +173,37 @@ fn what_fails_with_helm_fails_here_with_a_better_message() {
         failures.extend(compare(dir.path(), &args, true).map(|difference| format!("{name}: {difference}")));
     }
     report(&failures, files.len());
+}
+
+/// Severity and file of each finding, sorted.
+fn findings(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = text
+        .lines()
+        .filter(|line| ["[ERROR]", "[WARNING]", "[INFO]"].iter().any(|label| line.starts_with(label)))
+        .map(|line| line.split(": ").next().unwrap_or_default().to_owned())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn lint_finds_what_helm_lint_finds() {
+    let charts = root().join("tests/helm/charts");
+    let mut failures = Vec::new();
+    let names = ["output", "parent", "schema", "sloppy", "broken", "nodeps", "nothing"];
+    for name in names {
+        let chart = charts.join(name).display().to_string();
+        let theirs = Command::new(helm()).arg("lint").arg(&chart).output().expect("helm can be started");
+        let mut ours = Vec::new();
+        let args = redis_gitops::cli::lint::LintArgs { chart: chart.clone(), ..Default::default() };
+        let passed = redis_gitops::cli::lint::run(&args, &mut ours).expect("lint runs");
+        // Helm names the whole folder where we name charts/.
+        let their_text = String::from_utf8_lossy(&theirs.stdout).replace(&format!("] {chart}:"), "] charts/:");
+        let our_text = String::from_utf8_lossy(&ours);
+        if findings(&their_text) != findings(&our_text) || theirs.status.success() != passed {
+            failures.push(format!("{name}\n--- helm\n{their_text}\n--- ours\n{our_text}\n"));
+        }
+    }
+    report(&failures, names.len());
 }

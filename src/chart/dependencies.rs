@@ -6,9 +6,7 @@ use serde_json::Value;
 use super::{Chart, Dependency};
 use crate::{
     template::semver::{Constraint, Version},
-    values::{
-        Table, coalesce_globals, coalesce_over, is_table, merge_tables, table,
-    },
+    values::{Table, coalesce_globals, coalesce_over, is_table, merge_tables, table},
 };
 
 /// Whether `version` satisfies the constraint; anything malformed does not.
@@ -56,16 +54,15 @@ pub(super) fn process(chart: &Chart, given: &Table, warnings: &mut Vec<String>) 
 fn select(chart: &mut Chart, given: &Table, path: &str, warnings: &mut Vec<String>) -> Result<(), NotATable> {
     let Some(mut wanted) = chart.metadata.dependencies.take() else { return Ok(()) };
     let declared = |child: &Chart| {
-        wanted.iter().any(|want| {
-            want.name == child.metadata.name && compatible(&want.version, &child.metadata.version)
-        })
+        wanted.iter().any(|want| want.name == child.metadata.name && compatible(&want.version, &child.metadata.version))
     };
     let (listed, mut children): (Vec<Chart>, Vec<Chart>) =
         std::mem::take(&mut chart.dependencies).into_iter().partition(|child| declared(child));
     for want in &mut wanted {
-        let found = listed.iter().chain(&children).find(|child| {
-            child.metadata.name == want.name && compatible(&want.version, &child.metadata.version)
-        });
+        let found = listed
+            .iter()
+            .chain(&children)
+            .find(|child| child.metadata.name == want.name && compatible(&want.version, &child.metadata.version));
         if let Some(child) = found {
             let mut child = child.clone();
             if !want.alias.is_empty() {
@@ -123,7 +120,9 @@ fn by_conditions(wanted: &mut [Dependency], values: &Table, path: &str, warnings
                     want.enabled = *enabled;
                     break;
                 }
-                Some(_) => warnings.push(format!("condition {full:?} of dependency {:?} is not true or false", want.name)),
+                Some(_) => {
+                    warnings.push(format!("condition {full:?} of dependency {:?} is not true or false", want.name))
+                }
                 None => {}
             }
         }

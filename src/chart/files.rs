@@ -24,7 +24,8 @@ impl Files {
 
     /// The files as a YAML map from base name to text.
     fn flat(&self, encode: impl Fn(&[u8]) -> Str) -> Value {
-        let entries = self.0.iter().map(|(name, data)| (Str::from(base_name(name)), Value::Str(encode(data)))).collect();
+        let entries =
+            self.0.iter().map(|(name, data)| (Str::from(base_name(name)), Value::Str(encode(data)))).collect();
         Value::str(to_yaml(&Value::Map(Map::of(MapKind::Strings, entries))).unwrap_or_default())
     }
 
@@ -72,10 +73,14 @@ impl Object for Files {
     }
 
     fn print(&self) -> String {
-        let shown: Vec<String> = self.0.iter().map(|(name, data)| {
-            let numbers: Vec<String> = data.iter().map(u8::to_string).collect();
-            format!("{name}:[{}]", numbers.join(" "))
-        }).collect();
+        let shown: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, data)| {
+                let numbers: Vec<String> = data.iter().map(u8::to_string).collect();
+                format!("{name}:[{}]", numbers.join(" "))
+            })
+            .collect();
         format!("map[{}]", shown.join(" "))
     }
 

@@ -189,7 +189,11 @@ impl Host for Lender<'_> {
         match self.0.lookup {
             Some(lookup) => {
                 let found = lookup.lookup(api_version, kind, namespace, name).map_err(|error| error.to_string())?;
-                Ok(if found.is_null() { Value::from_json(&Json::Object(Table::new())) } else { Value::from_json(&found) })
+                Ok(if found.is_null() {
+                    Value::from_json(&Json::Object(Table::new()))
+                } else {
+                    Value::from_json(&found)
+                })
             }
             None => Ok(Value::from_json(&Json::Object(Table::new()))),
         }
@@ -219,19 +223,7 @@ pub fn render(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<Rendered, Rend
         return Err(RenderError::MissingDependencies { chart: name.clone(), missing });
     }
     let mut warnings = Vec::new();
-    let processed = dependencies::process(chart, inputs.values.table(), &mut warnings)?;
-    let values = dependencies::coalesce(&processed, inputs.values.table().clone(), false)?;
-    check_schemas(&processed, &values, inputs.values)?;
-    let kube = &inputs.capabilities.kube_version;
-    let wanted = &processed.metadata.kube_version;
-    if !wanted.is_empty() && !kube.satisfies(wanted) {
-        return Err(RenderError::KubeVersion {
-            chart: name.clone(),
-            wanted: wanted.clone(),
-            found: kube.version.clone(),
-        });
-    }
-    let mut files = execute(&processed, &values, inputs)?;
+    let (processed, mut files) = prepare_and_execute(chart, inputs, &mut warnings)?;
     let notes_name = format!("{name}/templates/NOTES.txt");
     let notes = files.remove(&notes_name);
     files.retain(|name, _| !name.ends_with("NOTES.txt"));
@@ -245,13 +237,35 @@ pub fn render(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<Rendered, Rend
     Ok(Rendered { manifests, hooks, crds, notes, warnings })
 }
 
+/// The output of every template by its name, before it is split and sorted.
+pub(super) fn render_files(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<BTreeMap<String, String>, RenderError> {
+    prepare_and_execute(chart, inputs, &mut Vec::new()).map(|(_, files)| files)
+}
+
+fn prepare_and_execute(
+    chart: &Chart,
+    inputs: &RenderInputs<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(Chart, BTreeMap<String, String>), RenderError> {
+    let processed = dependencies::process(chart, inputs.values.table(), warnings)?;
+    let values = dependencies::coalesce(&processed, inputs.values.table().clone(), false)?;
+    check_schemas(&processed, &values, inputs.values)?;
+    let kube = &inputs.capabilities.kube_version;
+    let wanted = &processed.metadata.kube_version;
+    if !wanted.is_empty() && !kube.satisfies(wanted) {
+        return Err(RenderError::KubeVersion {
+            chart: chart.metadata.name.clone(),
+            wanted: wanted.clone(),
+            found: kube.version.clone(),
+        });
+    }
+    let files = execute(&processed, &values, inputs)?;
+    Ok((processed, files))
+}
+
 /// Executes all templates, those of the deepest charts first; the outputs by
 /// name.
-fn execute(
-    chart: &Chart,
-    values: &Table,
-    inputs: &RenderInputs<'_>,
-) -> Result<BTreeMap<String, String>, RenderError> {
+fn execute(chart: &Chart, values: &Table, inputs: &RenderInputs<'_>) -> Result<BTreeMap<String, String>, RenderError> {
     let top = match Value::from_json(&Json::Object(values.clone())) {
         Value::Map(map) => Value::Map(map.retyped(MapKind::Values)),
         other => other,
@@ -314,8 +328,10 @@ fn check_schema(
         for violation in violations {
             let pointer = format!("{prefix}{}", violation.pointer);
             let own = ValuesFile { name: format!("{name}/values.yaml"), text: chart.values_text.clone() };
-            let location =
-                given.locate(&pointer).or_else(|| values::locate(&own, &violation.pointer)).filter(|_| !pointer.is_empty());
+            let location = given
+                .locate(&pointer)
+                .or_else(|| values::locate(&own, &violation.pointer))
+                .filter(|_| !pointer.is_empty());
             let path = pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
             invalid.push(InvalidValue { chart: name.clone(), path, message: violation.message, location });
         }

@@ -2,4 +2,5 @@
 //! prints.
 
 pub mod folder;
+pub mod lint;
 pub mod template;

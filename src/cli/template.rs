@@ -199,8 +199,7 @@ pub fn run(args: &TemplateArgs, out: &mut dyn Write) -> Result<(), TemplateComma
     let name = release_name(given_name, args.name_template.as_deref())?;
     let values = args.values.read()?;
     let chart = load_chart(chart_path)?;
-    let release =
-        Release { name, namespace: args.namespace.clone(), revision: 1, is_upgrade: args.is_upgrade };
+    let release = Release { name, namespace: args.namespace.clone(), revision: 1, is_upgrade: args.is_upgrade };
     let rendered = render(
         &chart,
         &RenderInputs {
@@ -315,9 +314,7 @@ fn selected(text: &str, names: &[String]) -> Result<Vec<String>, TemplateCommand
     let mut found = Vec::new();
     for name in names {
         let before = found.len();
-        found.extend(
-            documents.iter().filter(|d| source(d).is_some_and(|path| path_match(name, &path))).cloned(),
-        );
+        found.extend(documents.iter().filter(|d| source(d).is_some_and(|path| path_match(name, &path))).cloned());
         if found.len() == before {
             return Err(TemplateCommandError::ShowOnly(name.clone()));
         }

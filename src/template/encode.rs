@@ -62,9 +62,7 @@ fn yaml(emitter: &mut Emitter, value: &Value, depth: usize) -> Result<(), String
 /// Helm goes through JSON text, which its YAML reader refuses when it holds
 /// these characters.
 fn readable(text: &str) -> Result<&str, String> {
-    let refused = |c: char| {
-        matches!(c, '\u{7f}' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
-    };
+    let refused = |c: char| matches!(c, '\u{7f}' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
     if text.contains(refused) { Err("the text holds control characters".to_owned()) } else { Ok(text) }
 }
 

@@ -120,18 +120,13 @@ impl fmt::Display for TemplateError {
 /// The widest part of a line that an excerpt shows, in characters.
 const EXCERPT_WIDTH: usize = 120;
 
-fn write_excerpt(
-    f: &mut fmt::Formatter<'_>,
-    source: &Source,
-    span: Span,
-    line: usize,
-    column: usize,
-) -> fmt::Result {
+fn write_excerpt(f: &mut fmt::Formatter<'_>, source: &Source, span: Span, line: usize, column: usize) -> fmt::Result {
     let Some(text) = source.text.lines().nth(line - 1) else { return Ok(()) };
     let failing = source.text.get(span.start as usize..span.end as usize).unwrap_or_default();
     let marked = failing.lines().next().unwrap_or_default().chars().count().max(1);
     let skipped = column.saturating_sub(EXCERPT_WIDTH * 2 / 3);
-    let shown: String = text.chars().skip(skipped).take(EXCERPT_WIDTH).map(|c| if c == '\t' { ' ' } else { c }).collect();
+    let shown: String =
+        text.chars().skip(skipped).take(EXCERPT_WIDTH).map(|c| if c == '\t' { ' ' } else { c }).collect();
     let lead = column - 1 - skipped;
     let marked = marked.min(EXCERPT_WIDTH.saturating_sub(lead).max(1));
     let gutter = line.to_string();

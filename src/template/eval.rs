@@ -137,11 +137,9 @@ impl<'h> Machine<'h> {
         if let Some(count) = self.includes.get_mut(name) {
             *count -= 1;
         }
-        result.map_err(|e| e.within(Frame {
-            source: Arc::clone(&context.define.source),
-            span,
-            what: format!("include {name:?}"),
-        }))?;
+        result.map_err(|e| {
+            e.within(Frame { source: Arc::clone(&context.define.source), span, what: format!("include {name:?}") })
+        })?;
         Ok(Value::str(out))
     }
 
@@ -149,11 +147,7 @@ impl<'h> Machine<'h> {
     /// definitions, its own first.
     pub(super) fn tpl(&mut self, context: &Context<'_>, span: Span, text: &str, dot: &Value) -> Run<Value> {
         self.enter(context, span)?;
-        let frame = || Frame {
-            source: Arc::clone(&context.define.source),
-            span,
-            what: "tpl".to_owned(),
-        };
+        let frame = || Frame { source: Arc::clone(&context.define.source), span, what: "tpl".to_owned() };
         if !text.contains("{{") {
             return Ok(Value::str(text.replace("<no value>", "")));
         }

@@ -148,9 +148,7 @@ impl Parser {
     fn template_name(&mut self, context: &str) -> Parsed<String> {
         let token = self.next_solid();
         match token.kind {
-            TokenKind::String | TokenKind::RawString => {
-                Ok(self.string(token)?.text().into_owned())
-            }
+            TokenKind::String | TokenKind::RawString => Ok(self.string(token)?.text().into_owned()),
             _ => Err(self.unexpected(token, context)),
         }
     }

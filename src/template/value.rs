@@ -285,8 +285,7 @@ impl Drop for MapCell {
 /// Drops containers without recursion: a template can nest them deeper than
 /// the stack allows.
 fn drop_flat(values: impl IntoIterator<Item = Value>) {
-    let mut pending: Vec<Value> =
-        values.into_iter().filter(|v| matches!(v, Value::List(_) | Value::Map(_))).collect();
+    let mut pending: Vec<Value> = values.into_iter().filter(|v| matches!(v, Value::List(_) | Value::Map(_))).collect();
     while let Some(value) = pending.pop() {
         match value {
             Value::List(mut list) => {
@@ -297,9 +296,7 @@ fn drop_flat(values: impl IntoIterator<Item = Value>) {
             Value::Map(mut map) => {
                 if let Some(cell) = Rc::get_mut(&mut map.0) {
                     let entries = std::mem::take(cell.entries.get_mut());
-                    pending.extend(
-                        entries.into_values().filter(|v| matches!(v, Value::List(_) | Value::Map(_))),
-                    );
+                    pending.extend(entries.into_values().filter(|v| matches!(v, Value::List(_) | Value::Map(_))));
                 }
             }
             _ => {}
@@ -483,9 +480,9 @@ fn deep_equal_at(a: &Value, b: &Value, depth: usize) -> bool {
             }
             a.kind() == b.kind()
                 && a.len() == b.len()
-                && a.entries().iter().all(|(key, value)| {
-                    b.get(key).is_some_and(|other| deep_equal_at(value, &other, depth + 1))
-                })
+                && a.entries()
+                    .iter()
+                    .all(|(key, value)| b.get(key).is_some_and(|other| deep_equal_at(value, &other, depth + 1)))
         }
         (Value::Object(a), Value::Object(b)) => a.type_name() == b.type_name() && a.print() == b.print(),
         _ => false,

@@ -50,12 +50,7 @@ fn fill(target: &mut Table, source: Table, keep_nulls: bool) {
 
 /// One level of Helm's `coalesceValues`: the chart's own `defaults` under
 /// `target`. `is_child` tells which keys hold the values of a dependency.
-pub(crate) fn coalesce_over(
-    target: &mut Table,
-    defaults: &Table,
-    keep_nulls: bool,
-    is_child: impl Fn(&str) -> bool,
-) {
+pub(crate) fn coalesce_over(target: &mut Table, defaults: &Table, keep_nulls: bool, is_child: impl Fn(&str) -> bool) {
     for (key, value) in defaults {
         match target.get_mut(key) {
             None => {

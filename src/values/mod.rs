@@ -11,8 +11,8 @@ pub mod yaml;
 
 use serde_json::{Map, Value};
 
-pub use coalesce::{is_table, merge_maps, merge_tables, table};
 pub(crate) use coalesce::{coalesce_globals, coalesce_over};
+pub use coalesce::{is_table, merge_maps, merge_tables, table};
 pub use schema::{SchemaViolation, check};
 pub use set::{SetError, SetKind};
 
@@ -168,6 +168,11 @@ pub fn read_table(name: &str, text: &str) -> Result<Table, ValuesError> {
         return Err(ValuesError::NotATable { file: name.to_owned(), found });
     }
     Ok(table)
+}
+
+/// The documents of a file, split at lines that start with `---`.
+pub(crate) fn split_at_dashes(text: &str) -> impl Iterator<Item = &str> {
+    documents(text).into_iter().map(|(_, document)| document)
 }
 
 /// The documents of a file with the number of lines before each, split at

@@ -20,10 +20,7 @@ pub fn check(schema: &str, values: &Value) -> Result<Vec<SchemaViolation>, Strin
     let values = whole_numbers(values);
     Ok(validator
         .iter_errors(&values)
-        .map(|error| SchemaViolation {
-            pointer: error.instance_path().to_string(),
-            message: error.to_string(),
-        })
+        .map(|error| SchemaViolation { pointer: error.instance_path().to_string(), message: error.to_string() })
         .collect())
 }
 

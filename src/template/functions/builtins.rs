@@ -1,6 +1,8 @@
 //! Go's own functions, besides comparison and printing.
 
-use super::{Body, Call, Function, Outcome, Param::Any, Param::Str as Text, Refusal, kind_for_person, plain, sprint, variadic};
+use super::{
+    Body, Call, Function, Outcome, Param::Any, Param::Str as Text, Refusal, kind_for_person, plain, sprint, variadic,
+};
 use crate::template::value::{IntKind, ListKind, Map, MapKind, Str, Value};
 
 pub(super) const FUNCTIONS: &[Function] = &[

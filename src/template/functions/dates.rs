@@ -54,9 +54,7 @@ fn moment(call: &Call<'_, '_>, index: usize) -> Moment {
             Some(moment) => moment.clone(),
             None => now(call),
         },
-        Value::Int(seconds, IntKind::Int | IntKind::Int64) => {
-            Moment { seconds: *seconds, nanos: 0, zone: Zone::utc() }
-        }
+        Value::Int(seconds, IntKind::Int | IntKind::Int64) => Moment { seconds: *seconds, nanos: 0, zone: Zone::utc() },
         _ => now(call),
     }
 }
@@ -164,7 +162,9 @@ impl Object for Moment {
         Some(match name {
             "Unix" => Ok(Value::int64(self.seconds)),
             "UnixNano" => Ok(Value::int64(self.seconds.wrapping_mul(1_000_000_000).wrapping_add(self.nanos.into()))),
-            "UnixMilli" => Ok(Value::int64(self.seconds.wrapping_mul(1000).wrapping_add((self.nanos / 1_000_000).into()))),
+            "UnixMilli" => {
+                Ok(Value::int64(self.seconds.wrapping_mul(1000).wrapping_add((self.nanos / 1_000_000).into())))
+            }
             "Year" => whole(civil.year),
             "Month" => Ok(Value::str(civil.month_name())),
             "Day" => whole(civil.day.into()),

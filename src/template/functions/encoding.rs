@@ -2,7 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Call, Function, Outcome, Param::{Any, Str as Text}, plain};
+use super::{
+    Call, Function, Outcome,
+    Param::{Any, Str as Text},
+    plain,
+};
 use crate::{
     template::{
         encode::{self, JsonStyle},

@@ -3,7 +3,11 @@
 use super::{
     Call, Function, Outcome,
     Param::{Any, Int},
-    kind_for_person, numbers::to_int64, plain, strings::strings, strval, variadic,
+    kind_for_person,
+    numbers::to_int64,
+    plain,
+    strings::strings,
+    strval, variadic,
 };
 use crate::template::value::{List, ListKind, Value};
 

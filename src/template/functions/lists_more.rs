@@ -18,9 +18,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     plain("mustCompact", &[Any], compact),
     plain("until", &[Int], |c| {
         let end = c.int(0);
-        Ok(ints(c, 0, end, end.signum())?)
+        ints(c, 0, end, end.signum())
     }),
-    plain("untilStep", &[Int, Int, Int], |c| Ok(ints(c, c.int(0), c.int(1), c.int(2))?)),
+    plain("untilStep", &[Int, Int, Int], |c| ints(c, c.int(0), c.int(1), c.int(2))),
     variadic("seq", &[], Int, seq),
 ];
 
@@ -61,9 +61,7 @@ fn range(call: &Call<'_, '_>, start: i64, stop: i64, step: i64) -> Result<Vec<i6
     let count = (distance.unsigned_abs()).div_ceil(u128::from(step.unsigned_abs()));
     let most = call.machine.limits.output / size_of::<Value>();
     match usize::try_from(count) {
-        Ok(count) if count <= most => {
-            Ok((0..count).map(|n| start + step * i64::try_from(n).unwrap_or(0)).collect())
-        }
+        Ok(count) if count <= most => Ok((0..count).map(|n| start + step * i64::try_from(n).unwrap_or(0)).collect()),
         _ => Err(format!("a list of {count} numbers is too long; at most {most} are possible").into()),
     }
 }

@@ -14,9 +14,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     plain("int", &[Any], |c| Ok(Value::int(to_int64(&c.args[0])))),
     plain("int64", &[Any], |c| Ok(Value::int64(to_int64(&c.args[0])))),
     plain("float64", &[Any], |c| Ok(Value::Float(to_float64(&c.args[0])))),
-    plain("toDecimal", &[Any], |c| {
-        Ok(Value::int64(parse_int(&sprint(&c.args[0])?.text(), 8).unwrap_or(0)))
-    }),
+    plain("toDecimal", &[Any], |c| Ok(Value::int64(parse_int(&sprint(&c.args[0])?.text(), 8).unwrap_or(0)))),
     plain("add1", &[Any], |c| Ok(Value::int64(to_int64(&c.args[0]).wrapping_add(1)))),
     variadic("add", &[], Any, |c| Ok(Value::int64(c.args.iter().map(to_int64).fold(0, i64::wrapping_add)))),
     plain("sub", &[Any, Any], |c| Ok(Value::int64(to_int64(&c.args[0]).wrapping_sub(to_int64(&c.args[1]))))),
@@ -133,9 +131,9 @@ fn decimal(
 ) -> Outcome {
     let start = to_float64(&start);
     let floats: Vec<f64> = others.iter().map(to_float64).collect();
-    let result = floats.iter().try_fold(Decimal::from_float(start), |sum, other| {
-        Some(exact(sum?, Decimal::from_float(*other)?))
-    });
+    let result = floats
+        .iter()
+        .try_fold(Decimal::from_float(start), |sum, other| Some(exact(sum?, Decimal::from_float(*other)?)));
     Ok(Value::Float(match result.flatten() {
         Some(decimal) => decimal.to_float(),
         None => floats.iter().fold(start, |a, b| rough(a, *b)),

@@ -1,6 +1,10 @@
 //! Slash-separated paths (Go's `path`) and URLs.
 
-use super::{Function, Outcome, Param::{Map as Dict, Str as Text}, Refusal, kind_for_person, plain};
+use super::{
+    Function, Outcome,
+    Param::{Map as Dict, Str as Text},
+    Refusal, kind_for_person, plain,
+};
 use crate::template::value::{Map, Str, Value};
 
 pub(super) const FUNCTIONS: &[Function] = &[

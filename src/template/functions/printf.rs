@@ -1,7 +1,11 @@
 //! `printf`: Go's `fmt` verbs, flags, widths and its way of showing mistakes
 //! inside the output.
 
-use super::{Call, Function, Outcome, Param::{Any, Str as Text}, Refusal, sprint, variadic};
+use super::{
+    Call, Function, Outcome,
+    Param::{Any, Str as Text},
+    Refusal, sprint, variadic,
+};
 use crate::template::{
     print,
     value::{ListKind, MAX_DEPTH, Value},
@@ -458,9 +462,8 @@ fn go_syntax(value: &Value, depth: usize) -> Result<String, Refusal> {
         }
         Value::Map(map) => {
             let entries = map.entries();
-            let inner = items(
-                entries.iter().map(|(k, v)| Ok(format!("{}:{}", quote(k), go_syntax(v, depth + 1)?))).collect(),
-            )?;
+            let inner =
+                items(entries.iter().map(|(k, v)| Ok(format!("{}:{}", quote(k), go_syntax(v, depth + 1)?))).collect())?;
             format!("{}{{{inner}}}", value.type_name())
         }
         other => sprint(other)?.text().into_owned(),

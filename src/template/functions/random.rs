@@ -62,8 +62,7 @@ fn below(call: &Call<'_, '_>, limit: u64) -> u64 {
 
 fn string(call: &mut Call<'_, '_>, alphabet: &[u8]) -> Outcome {
     let count = super::strings::bounded(call, call.int(0)).map_err(|_| Refusal::from("the count is out of bounds"))?;
-    let text: Vec<u8> = (0..count)
-        .map(|_| alphabet[usize::try_from(below(call, alphabet.len() as u64)).unwrap_or(0)])
-        .collect();
+    let text: Vec<u8> =
+        (0..count).map(|_| alphabet[usize::try_from(below(call, alphabet.len() as u64)).unwrap_or(0)]).collect();
     Ok(Value::str(text))
 }

@@ -13,9 +13,7 @@ use crate::template::{
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    plain("regexMatch", &[Text, Text], |c| {
-        Ok(Value::Bool(compile(c).is_ok_and(|regex| regex.is_match(c.bytes(1)))))
-    }),
+    plain("regexMatch", &[Text, Text], |c| Ok(Value::Bool(compile(c).is_ok_and(|regex| regex.is_match(c.bytes(1)))))),
     plain("mustRegexMatch", &[Text, Text], |c| Ok(Value::Bool(compile(c)?.is_match(c.bytes(1))))),
     plain("regexFindAll", &[Text, Text, Int], find_all),
     plain("mustRegexFindAll", &[Text, Text, Int], find_all),

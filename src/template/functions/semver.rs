@@ -28,9 +28,7 @@ impl Object for Version {
     }
 
     fn member(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
-        let number = |index: usize| {
-            Value::Int(i64::try_from(self.numbers[index]).unwrap_or(i64::MAX), IntKind::Uint64)
-        };
+        let number = |index: usize| Value::Int(i64::try_from(self.numbers[index]).unwrap_or(i64::MAX), IntKind::Uint64);
         let other = || match args {
             [Value::Object(object)] => object.as_any().downcast_ref::<Self>().ok_or(()),
             _ => Err(()),

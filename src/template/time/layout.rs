@@ -30,9 +30,18 @@ pub(super) enum Part {
     LowerHalf,
     ZoneName,
     /// `Z` for UTC, colons, minutes, seconds.
-    Offset { z: bool, colon: bool, minutes: bool, seconds: bool },
+    Offset {
+        z: bool,
+        colon: bool,
+        minutes: bool,
+        seconds: bool,
+    },
     /// A separator with digits; trailing zeros are kept or not.
-    Fraction { digits: usize, keep_zeros: bool, comma: bool },
+    Fraction {
+        digits: usize,
+        keep_zeros: bool,
+        comma: bool,
+    },
 }
 
 const fn offset(z: bool, colon: bool, minutes: bool, seconds: bool) -> Part {
@@ -79,8 +88,8 @@ pub(super) fn next_part(layout: &str) -> Option<(&str, Part, &str)> {
     for (at, _) in layout.char_indices() {
         let rest = &layout[at..];
         // An underscore in front of a year is text.
-        if rest.starts_with("_2006") {
-            return Some((&layout[..=at], Part::LongYear, &rest[5..]));
+        if let Some(after) = rest.strip_prefix("_2006") {
+            return Some((&layout[..=at], Part::LongYear, after));
         }
         if let Some((text, part)) = PARTS.iter().find(|(text, _)| rest.starts_with(text)) {
             return Some((&layout[..at], *part, &rest[text.len()..]));

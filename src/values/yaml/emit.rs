@@ -459,9 +459,7 @@ fn natural_less(a: &str, b: &str) -> bool {
     }
     let number = |chars: &[char]| {
         let digits = chars[i..].iter().take_while(|c| c.is_ascii_digit());
-        digits.fold((start, i), |(n, end), c| {
-            (n.wrapping_mul(10).wrapping_add(i64::from(u32::from(*c)) - 48), end + 1)
-        })
+        digits.fold((start, i), |(n, end), c| (n.wrapping_mul(10).wrapping_add(i64::from(u32::from(*c)) - 48), end + 1))
     };
     let ((an, ai), (bn, bi)) = (number(&ar), number(&br));
     if an != bn {

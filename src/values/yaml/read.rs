@@ -254,12 +254,10 @@ impl Converter {
                 }
                 Ok(())
             }
-            NodeKind::Sequence(items) => {
-                items.iter().rev().try_for_each(|item| match &item.target().kind {
-                    NodeKind::Mapping(_) => self.merge(item, into, depth + 1),
-                    _ => item.fail("only mappings can be merged"),
-                })
-            }
+            NodeKind::Sequence(items) => items.iter().rev().try_for_each(|item| match &item.target().kind {
+                NodeKind::Mapping(_) => self.merge(item, into, depth + 1),
+                _ => item.fail("only mappings can be merged"),
+            }),
             _ => node.fail("only mappings can be merged"),
         }
     }

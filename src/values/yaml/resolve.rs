@@ -57,7 +57,10 @@ fn number(text: &str) -> Scalar {
     if let Some(whole) = whole(&plain) {
         return whole;
     }
-    if is_yaml_float(&plain) && let Ok(float) = plain.parse::<f64>() && float.is_finite() {
+    if is_yaml_float(&plain)
+        && let Ok(float) = plain.parse::<f64>()
+        && float.is_finite()
+    {
         return Scalar::Float(float);
     }
     Scalar::Text
