@@ -5,11 +5,13 @@
 //! number of renders. What comes from outside (cluster, time, randomness) is
 //! lent by the caller through [`RenderInputs`].
 
+mod archive;
 mod capabilities;
 mod context;
 mod dependencies;
 mod files;
 mod ignore;
+mod lint;
 mod load;
 mod manifests;
 mod metadata;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 pub use capabilities::{Capabilities, KubeVersion};
 pub(crate) use ignore::path_match;
+pub use lint::{Finding, Severity, lint};
 pub use load::ChartError;
 pub use manifests::{RenderedManifest, is_test_hook, split_documents};
 pub use metadata::{Dependency, Maintainer, Metadata};

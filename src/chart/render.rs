@@ -223,19 +223,7 @@ pub fn render(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<Rendered, Rend
         return Err(RenderError::MissingDependencies { chart: name.clone(), missing });
     }
     let mut warnings = Vec::new();
-    let processed = dependencies::process(chart, inputs.values.table(), &mut warnings)?;
-    let values = dependencies::coalesce(&processed, inputs.values.table().clone(), false)?;
-    check_schemas(&processed, &values, inputs.values)?;
-    let kube = &inputs.capabilities.kube_version;
-    let wanted = &processed.metadata.kube_version;
-    if !wanted.is_empty() && !kube.satisfies(wanted) {
-        return Err(RenderError::KubeVersion {
-            chart: name.clone(),
-            wanted: wanted.clone(),
-            found: kube.version.clone(),
-        });
-    }
-    let mut files = execute(&processed, &values, inputs)?;
+    let (processed, mut files) = prepare_and_execute(chart, inputs, &mut warnings)?;
     let notes_name = format!("{name}/templates/NOTES.txt");
     let notes = files.remove(&notes_name);
     files.retain(|name, _| !name.ends_with("NOTES.txt"));
@@ -247,6 +235,32 @@ pub fn render(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<Rendered, Rend
     let mut crds = Vec::new();
     collect_crds(&processed, name, &mut crds);
     Ok(Rendered { manifests, hooks, crds, notes, warnings })
+}
+
+/// The output of every template by its name, before it is split and sorted.
+pub(super) fn render_files(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<BTreeMap<String, String>, RenderError> {
+    prepare_and_execute(chart, inputs, &mut Vec::new()).map(|(_, files)| files)
+}
+
+fn prepare_and_execute(
+    chart: &Chart,
+    inputs: &RenderInputs<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(Chart, BTreeMap<String, String>), RenderError> {
+    let processed = dependencies::process(chart, inputs.values.table(), warnings)?;
+    let values = dependencies::coalesce(&processed, inputs.values.table().clone(), false)?;
+    check_schemas(&processed, &values, inputs.values)?;
+    let kube = &inputs.capabilities.kube_version;
+    let wanted = &processed.metadata.kube_version;
+    if !wanted.is_empty() && !kube.satisfies(wanted) {
+        return Err(RenderError::KubeVersion {
+            chart: chart.metadata.name.clone(),
+            wanted: wanted.clone(),
+            found: kube.version.clone(),
+        });
+    }
+    let files = execute(&processed, &values, inputs)?;
+    Ok((processed, files))
 }
 
 /// Executes all templates, those of the deepest charts first; the outputs by

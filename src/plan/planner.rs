@@ -242,7 +242,8 @@ impl<'a> Object<'a> {
             .iter()
             .any(|d| matches!(d.class, DriftClass::Changed | DriftClass::Missing | DriftClass::Extra))
             || (self.pending || self.corrects()) && !diff::unowned(live, merged).is_empty();
-        let undeclared = differences.iter().any(|d| d.class == DriftClass::Undeclared);
+        let removable = |d: &Difference| matches!(d.class, DriftClass::Undeclared | DriftClass::Foreign);
+        let undeclared = differences.iter().any(removable);
         let removes = if self.corrects() && undeclared {
             diff::undeclared_fields(self.manifest, live)
         } else {

@@ -19,6 +19,7 @@ mod parser;
 mod print;
 mod re2;
 pub mod semver;
+mod time;
 mod value;
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};

@@ -175,6 +175,11 @@ pub fn read_table(name: &str, text: &str) -> Result<Table, ValuesError> {
     Ok(table)
 }
 
+/// The documents of a file, split at lines that start with `---`.
+pub(crate) fn split_at_dashes(text: &str) -> impl Iterator<Item = &str> {
+    documents(text).into_iter().map(|(_, document)| document)
+}
+
 /// The documents of a file with the number of lines before each, split at
 /// lines that start with `---`.
 fn documents(text: &str) -> Vec<(usize, &str)> {

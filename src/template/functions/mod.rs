@@ -53,17 +53,15 @@ pub(crate) enum Param {
     Any,
     Str,
     Int,
-    Int64,
     Float,
     Bool,
     Map,
-    Strings,
     Time,
 }
 
 impl Param {
     pub(super) fn can_be_nil(self) -> bool {
-        matches!(self, Self::Any | Self::Map | Self::Strings)
+        matches!(self, Self::Any | Self::Map)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -71,11 +69,9 @@ impl Param {
             Self::Any => "any value",
             Self::Str => "a string",
             Self::Int => "an int",
-            Self::Int64 => "an int64",
             Self::Float => "a float64",
             Self::Bool => "a bool",
             Self::Map => "a map",
-            Self::Strings => "a list of strings",
             Self::Time => "a time",
         }
     }
