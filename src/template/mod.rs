@@ -79,3 +79,6 @@ impl<'h> Execution<'h> {
         Ok(eval::erase_no_value(out))
     }
 }
+
+#[cfg(test)]
+mod tests;
