@@ -279,10 +279,10 @@ fn execute(chart: &Chart, values: &Table, inputs: &RenderInputs<'_>) -> Result<B
     let mut seen = BTreeSet::new();
     entries.retain(|entry| seen.insert(entry.name.clone()));
     for entry in &entries {
-        set.add(&entry.name, &entry.text)?;
+        set.add_parsed(&entry.template.parse(&entry.name)?);
     }
     let host = Lender(inputs);
-    let mut execution = Execution::new(&set, &host, inputs.limits);
+    let mut execution = Execution::new(set, &host, inputs.limits);
     let mut outputs = BTreeMap::new();
     for entry in &entries {
         let base = entry.name.rsplit('/').next().unwrap_or_default();

@@ -30,7 +30,7 @@ fn run_with(text: &str, limits: Limits) -> Result<String, TemplateError> {
     let mut set = TemplateSet::default();
     set.add("t", text)?;
     let values = serde_json::json!({"Values": {"a": {"b": [1, "x", null]}, "n": 5, "s": "text"}});
-    let out = Execution::new(&set, &NoHost, limits).run("t", &Value::from_json(&values))?;
+    let out = Execution::new(set, &NoHost, limits).run("t", &Value::from_json(&values))?;
     Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
