@@ -153,7 +153,7 @@ impl<'h> Machine<'h> {
         }
         let outer = &*context.define.source.name;
         let label = if outer.starts_with("tpl in ") { outer.to_owned() } else { format!("tpl in {outer}") };
-        let parsed = super::parser::parse(&label, text).map_err(|e| e.within(frame()))?;
+        let parsed = super::parser::parse(&label, text, true).map_err(|e| e.within(frame()))?;
         let mut defines = HashMap::new();
         let mut main = None;
         for define in parsed {

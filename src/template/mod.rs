@@ -40,7 +40,7 @@ pub struct Parsed(Arc<[Arc<Define>]>);
 impl Parsed {
     /// Parses `text` as the template `name`.
     pub fn new(name: &str, text: &str) -> Result<Self, TemplateError> {
-        Ok(Self(parser::parse(name, text)?.into_iter().map(Arc::new).collect()))
+        Ok(Self(parser::parse(name, text, false)?.into_iter().map(Arc::new).collect()))
     }
 }
 

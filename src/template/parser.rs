@@ -20,8 +20,8 @@ const STACK_LEFT: usize = 128 << 10;
 const STACK_MORE: usize = 2 << 20;
 
 /// Parses one file: the definitions inside it first, then the file itself.
-pub(super) fn parse(name: &str, text: &str) -> Result<Vec<Define>, TemplateError> {
-    let source = Arc::new(Source { name: name.into(), text: text.into() });
+pub(super) fn parse(name: &str, text: &str, from_values: bool) -> Result<Vec<Define>, TemplateError> {
+    let source = Arc::new(Source { name: name.into(), text: text.into(), from_values });
     let (tokens, lex_error) = lex(text);
     let mut parser = Parser {
         source,
