@@ -20,6 +20,7 @@ mod print;
 mod re2;
 pub mod semver;
 mod time;
+mod toml;
 mod value;
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
