@@ -108,3 +108,6 @@ impl Chart {
         self.metadata.kind.eq_ignore_ascii_case("library")
     }
 }
+
+#[cfg(test)]
+mod tests;
