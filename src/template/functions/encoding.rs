@@ -22,6 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     plain("b32enc", &[Text], |c| Ok(Value::str(b32enc(c.bytes(0))))),
     plain("b32dec", &[Text], b32dec),
     plain("toYaml", &[Any], |c| Ok(Value::str(encode::to_yaml(&c.args[0]).unwrap_or_default()))),
+    plain("toYamlPretty", &[Any], |c| Ok(Value::str(encode::to_yaml_pretty(&c.args[0]).unwrap_or_default()))),
     plain("mustToYaml", &[Any], |c| Ok(Value::str(encode::to_yaml(&c.args[0])?))),
     plain("fromYaml", &[Text], from_yaml),
     plain("fromYamlArray", &[Text], from_yaml_array),

@@ -224,7 +224,6 @@ const UNSUPPORTED: &[&str] = &[
     "genSignedCert",
     "genSignedCertWithKey",
     "htpasswd",
-    "toYamlPretty",
 ];
 
 static TABLE: LazyLock<HashMap<&'static str, &'static Function>> =

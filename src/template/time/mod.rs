@@ -35,7 +35,8 @@ impl Zone {
             return Self::utc();
         }
         // The bundled database, never the machine's: renders are the same everywhere.
-        let found = jiff::tz::TimeZoneDatabase::bundled().get(name).ok().zip(jiff::Timestamp::from_second(seconds).ok());
+        let found =
+            jiff::tz::TimeZoneDatabase::bundled().get(name).ok().zip(jiff::Timestamp::from_second(seconds).ok());
         found.map_or_else(Self::utc, |(zone, at)| {
             let info = zone.to_offset_info(at);
             Self { offset: info.offset().seconds(), name: info.abbreviation().to_owned() }
