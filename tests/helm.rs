@@ -175,6 +175,24 @@ fn what_fails_with_helm_fails_here_with_a_better_message() {
     report(&failures, files.len());
 }
 
+/// The promise: a bad value is refused with file, line and column, and never
+/// shown, since it may be a password.
+#[test]
+fn a_refused_value_is_located() {
+    let dir = root().join("tests/helm/charts");
+    let message = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        ours(&dir, &args).expect_err("the schema refuses it").replace(&format!("{}/", dir.display()), "")
+    };
+    let in_file = message(&["rel", "schema", "-f", "schema/overlays/bad.yaml"]);
+    assert!(in_file.contains("schema/overlays/bad.yaml:5:11: list.1.name: the value does not match"), "{in_file}");
+    assert!(!in_file.contains("Not-Ok"), "{in_file}");
+    let by_flag = message(&["rel", "schema", "--set", "mode=hidden"]);
+    assert!(by_flag.contains("a --set flag: mode: the value is not one of \"fast\" or \"slow\""), "{by_flag}");
+    let both = message(&["rel", "schema", "-f", "schema/overlays/bad.yaml", "--set", "size=0"]);
+    assert!(both.contains("bad.yaml:5:11") && both.contains("a --set flag: size"), "{both}");
+}
+
 /// Severity and file of each finding, sorted.
 fn findings(text: &str) -> Vec<String> {
     let mut found: Vec<String> = text

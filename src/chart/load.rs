@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{Chart, ChartFile, Metadata, archive, ignore::Rules};
+use super::{Chart, ChartFile, Metadata, Template, archive, ignore::Rules};
 use crate::{
     snapshot::{FileTree, ReadError},
     values::{self, ValuesError, yaml},
@@ -204,8 +204,8 @@ fn place(chart: &mut Chart, folder: &str, name: String, data: Arc<[u8]>) -> Resu
         }
         "requirements.lock" if chart.metadata.api_version != "v1" => {}
         _ if name.starts_with("templates/") => {
-            text(folder, &name, &data)?;
-            chart.templates.push(ChartFile { name, data });
+            let content = text(folder, &name, &data)?;
+            chart.templates.push(Template::new(name, content));
         }
         _ => chart.files.push(ChartFile { name, data }),
     }

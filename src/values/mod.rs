@@ -47,6 +47,27 @@ impl std::fmt::Display for Location {
     }
 }
 
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A place in a file.
+    File(Location),
+    /// A `--set` flag.
+    Flag,
+    /// Neither: a chart's default, or it is missing.
+    Elsewhere,
+}
+
+fn at<'t>(table: &'t Table, pointer: &str) -> Option<&'t Value> {
+    let mut parts = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let first = table.get(&parts.next()?)?;
+    parts.try_fold(first, |value, part| match value {
+        Value::Object(inner) => inner.get(&part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// Values could not be read or set.
 #[derive(Debug, thiserror::Error)]
 pub enum ValuesError {
@@ -82,6 +103,9 @@ pub enum ValuesError {
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     files: Vec<ValuesFile>,
+    /// The files alone.
+    from_files: Table,
+    /// The files and the settings.
     table: Table,
 }
 
@@ -94,6 +118,7 @@ impl Values {
             values.table = merge_maps(std::mem::take(&mut values.table), table);
             values.files.push(file);
         }
+        values.from_files.clone_from(&values.table);
         Ok(values)
     }
 
@@ -121,10 +146,17 @@ impl Values {
         &self.files
     }
 
-    /// Where the value at a JSON pointer (such as `/redis/appendfsync`) was set
-    /// last, or the innermost table around it that a file has.
-    pub fn locate(&self, pointer: &str) -> Option<Location> {
-        self.files.iter().rev().find_map(|file| locate(file, pointer))
+    /// Where the value at a JSON pointer (such as `/redis/appendfsync`) comes
+    /// from.
+    pub fn origin(&self, pointer: &str) -> Origin {
+        let value = at(&self.table, pointer);
+        if value.is_none() {
+            return Origin::Elsewhere;
+        }
+        if at(&self.from_files, pointer) != value {
+            return Origin::Flag;
+        }
+        self.files.iter().rev().find_map(|file| locate(file, pointer)).map_or(Origin::Elsewhere, Origin::File)
     }
 }
 

@@ -19,7 +19,7 @@ if ! command -v go >/dev/null 2>&1; then
 fi
 rm -f "$into/helm.stamp"
 cd "$here"
-CGO_ENABLED=0 go build -trimpath \
+go build -trimpath \
 	-ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=$version" \
 	-o "$into/helm" helm.sh/helm/v4/cmd/helm
 echo "$stamp" >"$into/helm.stamp"

@@ -34,7 +34,9 @@ impl Zone {
         if matches!(name, "" | "UTC" | "Local") {
             return Self::utc();
         }
-        let found = jiff::tz::TimeZone::get(name).ok().zip(jiff::Timestamp::from_second(seconds).ok());
+        // The bundled database, never the machine's: renders are the same everywhere.
+        let found =
+            jiff::tz::TimeZoneDatabase::bundled().get(name).ok().zip(jiff::Timestamp::from_second(seconds).ok());
         found.map_or_else(Self::utc, |(zone, at)| {
             let info = zone.to_offset_info(at);
             Self { offset: info.offset().seconds(), name: info.abbreviation().to_owned() }
