@@ -31,7 +31,7 @@ pub use render::{
 
 use crate::{
     template::{Parsed, TemplateError},
-    values::Table,
+    values::{Table, Values},
 };
 
 /// A file of a chart.
@@ -107,6 +107,14 @@ impl Chart {
     pub fn is_library(&self) -> bool {
         self.metadata.kind.eq_ignore_ascii_case("library")
     }
+}
+
+/// The values a render would see: the defaults of the chart and its
+/// dependencies under what the user gives.
+pub fn effective_values(chart: &Chart, given: &Values) -> Result<Table, dependencies::NotATable> {
+    let mut warnings = Vec::new();
+    let processed = dependencies::process(chart, given.table(), &mut warnings)?;
+    dependencies::coalesce(&processed, given.table().clone(), false)
 }
 
 #[cfg(test)]

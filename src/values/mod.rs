@@ -124,7 +124,7 @@ impl Values {
 
     /// A table that is in no file.
     pub fn from_table(table: Table) -> Self {
-        Self { files: Vec::new(), table }
+        Self { files: Vec::new(), from_files: Table::new(), table }
     }
 
     /// Applies one setting, such as `image.tag=7.4` or `list[0]=a`.
