@@ -28,7 +28,9 @@ finish() {
   trap - EXIT
   if [ "$status" -ne 0 ] && [ -e "$state/kubeconfig" ]; then
     echo "=== pods and events, for the failure above" >&2
-    KUBECONFIG=$state/kubeconfig "$bin/cluster" kubectl get pods,events -A >&2 || true
+    export KUBECONFIG=$state/kubeconfig
+    "$bin/cluster" kubectl get pods -A -o wide >&2 || true
+    "$bin/cluster" kubectl get events -A --field-selector type!=Normal >&2 || true
   fi
   "$bin/cluster" down --state "$state" --purge || status=1
   if ! diff <(echo "$before") <("$bin/cluster" snapshot --state "$state"); then

@@ -1,5 +1,7 @@
 //! What the person on call sees: drift undone, metrics, alerts, and no secret.
 
+use std::fs;
+
 use base64::Engine;
 
 use crate::{
@@ -27,9 +29,9 @@ fn a_scale_by_hand_is_undone(world: &World) {
     });
     let writer = &status["recent_drift"][0]["differences"][0]["writer"];
     assert_eq!((&writer["manager"], &writer["subresource"]), (&"kubectl".into(), &"scale".into()));
-    let replicas = world.plane.get(STAGING.namespace, STAGING.workload).expect("the workload")["spec"]["replicas"].clone();
+    let replicas =
+        world.plane.get(STAGING.namespace, STAGING.workload).expect("the workload")["spec"]["replicas"].clone();
     assert_eq!(replicas, 2);
-    world.plane.kubectl(&["-n", STAGING.namespace, "rollout", "status", STAGING.workload, "--timeout=120s"]);
     world.healthy(&STAGING);
     assert_eq!(corrected + 1.0, self::corrected(world, &STAGING));
     assert_eq!(primary, world.uid(&STAGING, "redis-0"), "the primary was not touched");
@@ -51,7 +53,11 @@ fn metrics_say_what_redis_says(world: &World) {
             lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
         };
         let (name, pods) = (environment.name, environment.pods);
-        assert_eq!(series("redis_up"), vec![1.0; pods], "{name}: a series for each pod, and none for those that are gone");
+        assert_eq!(
+            series("redis_up"),
+            vec![1.0; pods],
+            "{name}: a series for each pod, and none for those that are gone"
+        );
         assert_eq!(series("redis_aof_enabled"), vec![1.0; pods], "{name}");
         assert_eq!(series("redis_aof_last_write_status"), vec![1.0; pods], "{name}");
         assert_eq!(series("redis_connected_slaves").iter().sum::<f64>(), pods as f64 - 1.0, "{name}");
@@ -88,7 +94,8 @@ fn the_alert_rules_see_drift_and_a_pod_that_is_down(world: &World) {
 
 fn no_secret_is_shown_anywhere(world: &World) {
     let mut shown = vec![("the daemon's log".to_owned(), world.daemon.log())];
-    for path in ["/", "/metrics", "/api/v1/status", "/environments/dev", "/environments/staging", "/environments/prod"] {
+    for path in ["/", "/metrics", "/api/v1/status", "/environments/dev", "/environments/staging", "/environments/prod"]
+    {
         shown.push((path.to_owned(), world.daemon.get(path)));
     }
     for environment in ENVIRONMENTS {
@@ -98,15 +105,47 @@ fn no_secret_is_shown_anywhere(world: &World) {
             shown.push((format!("{kind} of {namespace}"), world.plane.kubectl(&arguments)));
         }
         for (pod, _) in world.pods(environment) {
-            shown.push((format!("the log of {pod} in {namespace}"), world.plane.kubectl(&["-n", namespace, "logs", &pod])));
+            shown.push((
+                format!("the log of {pod} in {namespace}"),
+                world.plane.kubectl(&["-n", namespace, "logs", &pod]),
+            ));
         }
     }
+    shown.extend(processes());
     for environment in ENVIRONMENTS {
         let password = world.password(environment);
         let encoded = base64::engine::general_purpose::STANDARD.encode(password);
         for (place, text) in &shown {
             assert!(!text.is_empty(), "{place} was read");
-            assert!(!text.contains(password) && !text.contains(&encoded), "{place} shows {}'s password", environment.name);
+            assert!(
+                !text.contains(password) && !text.contains(&encoded),
+                "{place} shows {}'s password",
+                environment.name
+            );
         }
     }
+}
+
+/// The argument list of every process of the two nodes, known by their control
+/// group, and the environment of each Redis server.
+fn processes() -> Vec<(String, String)> {
+    let mut shown = Vec::new();
+    let mut servers = 0;
+    for entry in fs::read_dir("/proc").expect("a list of processes").flatten() {
+        let text =
+            |name: &str| fs::read(entry.path().join(name)).map(|text| String::from_utf8_lossy(&text).into_owned());
+        // A process may end while it is looked at, and one that has ended has no arguments.
+        let (Ok(group), Ok(arguments)) = (text("cgroup"), text("cmdline")) else { continue };
+        if !group.contains("rgc-node") || arguments.is_empty() {
+            continue;
+        }
+        if arguments.starts_with("redis-server") {
+            let Ok(environment) = text("environ") else { continue };
+            servers += 1;
+            shown.push((format!("the environment of {arguments:?}"), environment));
+        }
+        shown.push((format!("the arguments {arguments:?}"), arguments));
+    }
+    assert_eq!(servers, 5, "the Redis servers of the three environments are among them");
+    shown
 }

@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -92,17 +93,39 @@ impl World {
         self.redis(environment, host, self.password(environment), command)
     }
 
-    /// Waits until every object and every Redis of the environment is well;
-    /// answers its status.
+    /// Waits until every object and every Redis of the environment is well, by
+    /// what the daemon has learnt since the cluster came to rest; answers its status.
     pub fn healthy(&self, environment: &Environment) -> Value {
+        self.daemon.wait(environment.name, "it is synced", |status| status["sync"]["state"] == "synced");
+        eventually("the pods are at rest", || self.at_rest(environment));
+        let now = Timestamp::now();
+        let asked_since = |pod: &Value| {
+            let probed = pod["probed"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+            pod["up"] == true && probed.is_some_and(|time| time > now)
+        };
         let what = format!("{} is healthy", environment.name);
         self.daemon.wait(environment.name, &what, |status| {
             let pods = status["redis"]["pods"].as_object();
             status["sync"]["state"] == "synced"
                 && status["ready"] == true
                 && status["redis"]["desired"] == environment.pods
-                && pods.is_some_and(|pods| pods.len() == environment.pods && pods.values().all(|pod| pod["up"] == true))
+                && pods.is_some_and(|pods| pods.len() == environment.pods && pods.values().all(asked_since))
         })
+    }
+
+    /// Whether the controller has acted on the newest spec, all pods are ready
+    /// and none is on its way out.
+    fn at_rest(&self, environment: &Environment) -> bool {
+        let Some(workload) = self.plane.get(environment.namespace, environment.workload) else { return false };
+        let status = &workload["status"];
+        let selector = ["get", "pods", "-l", "app.kubernetes.io/name=redis", "-o", "json"];
+        let pods = self.plane.kubectl(&[&["-n", environment.namespace], &selector[..]].concat());
+        let pods: Value = serde_json::from_str(&pods).expect("kubectl prints JSON");
+        let pods = pods["items"].as_array().expect("a list");
+        status["observedGeneration"] == workload["metadata"]["generation"]
+            && status["readyReplicas"] == environment.pods
+            && pods.len() == environment.pods
+            && pods.iter().all(|pod| pod["metadata"]["deletionTimestamp"].is_null())
     }
 
     /// The names and uids of an environment's Redis pods.
@@ -132,10 +155,6 @@ impl World {
             let pods = self.pods(environment);
             pods.len() == environment.pods && pods.iter().all(|(_, uid)| Some(uid) != old.as_ref())
         });
-        // What the daemon knew before the deletion does not count.
-        let ready = "--for=condition=Ready=true";
-        let all = ["-n", environment.namespace, "wait", "pods", "-l", "app.kubernetes.io/name=redis", ready];
-        self.plane.kubectl(&[&all[..], &["--timeout=120s"]].concat());
         self.healthy(environment);
     }
 }
