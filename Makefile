@@ -40,7 +40,7 @@ helm-tool:
 tools: cluster-tools helm-tool ## Build what the tests need: a local Kubernetes and the real helm.
 	@tests/tools/install.sh
 
-.PHONY: test test-fast test-pods
+.PHONY: test test-fast test-pods test-demo
 test: tools test-fast test-pods ## Run all tests: unit, real API server, real pods.
 
 test-fast: tools ## Run the tests that need no root: unit, real helm, Git, API server, Redis.
@@ -48,6 +48,9 @@ test-fast: tools ## Run the tests that need no root: unit, real helm, Git, API s
 
 test-pods: tools ## Run the tests on real pods (root and Linux; says why when it cannot).
 	@tests/pods.sh
+
+test-demo: tools ## Run the demo from its start to its end, and compare the machine before and after.
+	@tests/demo/check.sh
 
 .PHONY: lint
 lint: ## Check format, clippy, shell and Go code, licences and sources of dependencies.

@@ -87,9 +87,11 @@ start_cluster() {
     nodes=0
     phase "Starting the control plane"
     note "Without root there are no nodes, so no pods: the environments become synced, but not ready."
-    note "For the rest: sudo make demo. It needs root for mounts, network links, cgroups and iptables."
+    note "For pods it needs root (mounts, network links, cgroups, iptables): make demo-clean, then sudo env PATH=\"\$PATH\" make demo"
   else
     phase "Starting Kubernetes: a control plane and two nodes"
+    note "Until make demo-clean this machine also has: the links rgc-node1 and rgc-node2, KUBE-* chains in iptables,"
+    note "the cgroups rgc-node1 and rgc-node2, and a few sysctls. Files are in .state alone, ports on loopback."
     [ -e "$state/host.before" ] || "$bin/cluster" snapshot >"$state/host.before"
   fi
   "$bin/cluster" up --state "$state/cluster" --nodes "$nodes" 9>&- || fail "the local Kubernetes does not start" "the reason is above"

@@ -7,6 +7,7 @@
 
 tour() {
   phase "The tour"
+  [ -z "$(work_git status --porcelain)" ] || fail "$state/work has changes that are not committed" "commit or discard them, then run make tour"
   tour_merge
   tour_drift
   tour_refusal
@@ -65,6 +66,7 @@ merge() {
   work_git pull -q --ff-only
   work_git checkout -q -B change
   sed -i "$4" "$state/work/$3"
+  ! work_git diff --quiet || fail "$3 of $1 is not what the tour expects: it cannot be changed by $4" "make demo-clean and make demo begin anew"
   work_git commit -q -a -m "$2"
   work_git checkout -q "$1"
   work_git merge -q --no-ff -m "Merge: $2" change
