@@ -25,6 +25,7 @@ use super::{
     execute::{Execution, Executor},
     facts,
     ledger::Ledger,
+    masks::Masks,
     observe::{DryRuns, Observer},
     pace::{Backoff, jittered},
     render::{Renderer, Unusable},
@@ -35,7 +36,6 @@ use super::{
 use crate::{
     cluster::{Cluster, InventoryName, StoredInventory, watch::Scope},
     desired::DesiredState,
-    diff::Redactor,
     difference::Difference,
     environment::Environment,
     git::Mirror,
@@ -93,7 +93,7 @@ pub struct EnvironmentLoop {
     /// What differs although we have just written it; shown, not fought.
     unstable: BTreeMap<ObjectKey, Vec<Difference>>,
     /// Masks every secret seen so far in what is shown or logged.
-    redactor: Arc<Redactor>,
+    masks: Masks,
     /// What the cluster told beside the objects, for the commit it was asked for.
     facts: ClusterFacts,
     facts_for: Option<Revision>,
@@ -146,7 +146,7 @@ impl EnvironmentLoop {
             counted: None,
             awaiting_ready: None,
             unstable: BTreeMap::new(),
-            redactor: Arc::new(Redactor::new(&[], []).expect("an empty set of patterns always builds")),
+            masks: Masks::new(),
             facts: ClusterFacts::default(),
             facts_for: None,
             uids,
@@ -426,7 +426,7 @@ impl EnvironmentLoop {
         let live = observer.observe(desired, &self.stored.inventory, &mut self.known).await;
         self.shared.metrics.stage(Stage::Observe, started.elapsed());
         let started = Instant::now();
-        self.refresh_redactor(desired);
+        self.refresh_masks(desired);
         let policy = plan::Policy {
             environment: self.name.environment.clone(),
             drift: self.environment.drift,
@@ -443,7 +443,7 @@ impl EnvironmentLoop {
             salt: self.stored.salt.as_bytes(),
             cluster: &self.facts,
             redis: &redis,
-            redactor: &self.redactor,
+            redactor: self.masks.redactor(),
         });
         self.shared.metrics.stage(Stage::Plan, started.elapsed());
         (live, plan)
@@ -469,14 +469,14 @@ impl EnvironmentLoop {
             watches: &self.shared.watches,
             name: &self.name,
             shutdown: &self.shared.shutdown,
-            redactor: &self.redactor,
+            redactor: self.masks.redactor(),
         };
         let outcome = if commit {
             executor.commit(plan, desired, &mut self.stored, &mut self.known).await
         } else {
             executor.heal(plan, desired, &mut self.stored, &mut self.known).await
         };
-        outcome.map_err(|error| self.redactor.text(&error.to_string()))
+        outcome.map_err(|error| self.masks.redactor().text(&error.to_string()))
     }
 
     /// Counts and records drift that was not there before.
@@ -513,16 +513,10 @@ impl EnvironmentLoop {
         }
     }
 
-    /// A redactor for every Secret that Git states or the watches show, and for
-    /// what the values call a password.
-    fn refresh_redactor(&mut self, desired: &DesiredState) {
-        let namespace = &self.name.namespace;
-        let live = self.shared.watches.store().select(|key, _| key.kind == "Secret" && key.namespace == *namespace);
-        let stated = desired.manifests.iter().filter(|manifest| manifest.key.kind == "Secret").map(|m| &m.body);
-        let secrets = stated.chain(live.iter().map(|(_, object)| object.as_ref()));
-        match Redactor::new(self.stored.salt.as_bytes(), secrets) {
-            Ok(redactor) => self.redactor = Arc::new(redactor),
-            Err(error) => warn!(environment = %self.name.environment, reason = %error, "secrets cannot be masked"),
+    fn refresh_masks(&mut self, desired: &DesiredState) {
+        let (store, namespace) = (self.shared.watches.store(), &self.name.namespace);
+        if let Err(error) = self.masks.refresh(desired, store, namespace, &self.stored.salt) {
+            warn!(environment = %self.name.environment, reason = %error, "secrets cannot be masked");
         }
     }
 
@@ -538,7 +532,7 @@ impl EnvironmentLoop {
     }
 
     fn fail(&self, stage: &str, message: String) {
-        let message = self.redactor.text(&message);
+        let message = self.masks.redactor().text(&message);
         warn!(environment = %self.name.environment, stage, reason = %message, "failed");
         self.set_sync(SyncState::Failed { stage: stage.to_owned(), message });
     }

@@ -9,6 +9,7 @@ mod environment;
 mod execute;
 pub(crate) mod facts;
 mod ledger;
+mod masks;
 mod observe;
 mod pace;
 mod prober;
