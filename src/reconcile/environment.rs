@@ -88,6 +88,8 @@ pub struct EnvironmentLoop {
     next_full: Instant,
     /// The tip whose outcome was counted last, so that a refused commit counts once.
     counted: Option<(Revision, SyncResult)>,
+    /// The branch as the last pass found it: news of other branches is no reason to look.
+    looked_at: Option<Tip>,
     /// The commit that waits to become ready, since when it is known.
     awaiting_ready: Option<Instant>,
     /// What differs although we have just written it; shown, not fought.
@@ -144,6 +146,7 @@ impl EnvironmentLoop {
             backoff: Backoff::default(),
             scopes: BTreeSet::new(),
             counted: None,
+            looked_at: None,
             awaiting_ready: None,
             unstable: BTreeMap::new(),
             masks: Masks::new(),
@@ -186,7 +189,14 @@ impl EnvironmentLoop {
             let fresh_at = Instant::now() + FRESHNESS;
             tokio::select! {
                 () = self.shared.shutdown.cancelled() => return false,
-                changed = tips.changed() => if changed.is_err() { return false },
+                changed = tips.changed() => {
+                    if changed.is_err() {
+                        return false;
+                    }
+                    if tips.borrow().get(&self.environment.branch) == self.looked_at.as_ref() {
+                        continue;
+                    }
+                }
                 () = self.wake.notified() => {}
                 () = sleep_until(retry_at.into()) => {
                     if Instant::now() >= self.next_full {
@@ -253,6 +263,7 @@ impl EnvironmentLoop {
 
     async fn target(&mut self) -> Target {
         let tip = self.shared.tips.borrow().get(&self.environment.branch).cloned();
+        self.looked_at.clone_from(&tip);
         let (revision, seen) = match tip {
             None => return Target::Unknown,
             Some(Tip::Missing) => return Target::Detached(report::missing_branch(&self.environment)),
