@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
@@ -275,8 +276,13 @@ impl EnvironmentLoop {
             }
         });
         let started = Instant::now();
-        let rendered = self.renderer.render(&revision).await;
+        let new = self.facts_for.as_ref() != Some(&revision);
+        let asked = OptionFuture::from(new.then(|| facts::of_cluster(&self.shared.cluster, &self.name.namespace)));
+        let (rendered, facts) = tokio::join!(self.renderer.render(&revision), asked);
         self.shared.metrics.stage(Stage::Render, started.elapsed());
+        if let Some(facts) = facts {
+            (self.facts, self.facts_for) = (facts, Some(revision.clone()));
+        }
         match rendered {
             Ok(desired) => Target::Tip(desired, seen),
             Err(Unusable::Detached(message)) => Target::Detached(message),
@@ -287,10 +293,6 @@ impl EnvironmentLoop {
 
     /// Brings the cluster to `desired`, the tip.
     async fn follow(&mut self, desired: Arc<DesiredState>, seen: Instant) -> bool {
-        if self.facts_for.as_ref() != Some(&desired.revision) {
-            self.facts = facts::of_cluster(&self.shared.cluster, &self.name.namespace).await;
-            self.facts_for = Some(desired.revision.clone());
-        }
         let (live, plan) = self.compare(&desired).await;
         let inventory = &self.stored.inventory;
         let applied = inventory.applied.as_ref() == Some(&desired.revision) && inventory.applying.is_none();
