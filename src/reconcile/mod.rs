@@ -5,9 +5,11 @@
 //! wake-ups carry no data.
 
 mod board;
+mod compare;
 mod environment;
 mod execute;
 pub(crate) mod facts;
+mod herald;
 mod ledger;
 mod observe;
 mod pace;

@@ -87,13 +87,21 @@ pub struct Renderer {
     environment: Arc<Environment>,
     cluster: Cluster,
     mirror: Mirror,
+    /// What the API server served when the remembered commits were rendered.
+    discovery: Arc<Discovery>,
     remembered: Vec<(Revision, Result<Arc<DesiredState>, Unusable>)>,
 }
 
 impl Renderer {
     /// A renderer that remembers nothing.
     pub fn new(environment: Environment, cluster: Cluster, mirror: Mirror) -> Self {
-        Self { environment: Arc::new(environment), cluster, mirror, remembered: Vec::new() }
+        Self {
+            environment: Arc::new(environment),
+            discovery: cluster.discovery(),
+            cluster,
+            mirror,
+            remembered: Vec::new(),
+        }
     }
 
     /// Forgets all results: what they were rendered from may have changed.
@@ -103,6 +111,12 @@ impl Renderer {
 
     /// The desired state at a commit that the mirror has.
     pub async fn render(&mut self, revision: &Revision) -> Result<Arc<DesiredState>, Unusable> {
+        let discovery = self.cluster.discovery();
+        if !Arc::ptr_eq(&self.discovery, &discovery) {
+            // Charts ask which kinds there are, and a kind tells whether it has a namespace.
+            self.remembered.clear();
+            self.discovery = discovery;
+        }
         if let Some((_, known)) = self.remembered.iter().find(|(known, _)| known == revision) {
             return known.clone();
         }
@@ -115,7 +129,11 @@ impl Renderer {
         });
         let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
-            Err(_) => Err(Unusable::Broken(format!("the render took longer than {} s", limit.as_secs_f32()))),
+            Err(_) => Err(Unusable::Transient(format!(
+                "the render of commit {} took longer than timeouts.render, {} s",
+                revision.short(),
+                limit.as_secs_f32()
+            ))),
         };
         if !matches!(result, Err(Unusable::Transient(_))) {
             self.remembered.insert(0, (revision.clone(), result.clone()));
