@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, io::Write};
 
-use super::{CliError, ConfigFile, Output, environment, print, render::unusable, source::Source};
+use super::{CliError, ConfigFile, Output, environment, mask_key, print, render::unusable, source::Source};
 use crate::{
     cluster::{Cluster, Connection, InventoryName, StoredInventory},
     config::Config,
     diff::Redactor,
     environment::Environment,
     plan::{self, Inputs, Plan, Policy, RedisFacts, Verb},
-    reconcile::{DryRuns, Observer, Watches, desired_state, facts, live_context},
+    reconcile::{DryRuns, Observer, Questions, Watches, desired_state, facts, live_context},
     snapshot::Snapshot,
 };
 
@@ -52,14 +52,17 @@ async fn plan_once(config: &Config, environment: &Environment, snapshot: &Snapsh
     let cluster = Cluster::connect(&connection, std::sync::Arc::new(|_, _| {})).await?;
     let desired = {
         let (cluster, environment, snapshot) = (cluster.clone(), environment.clone(), snapshot.clone());
-        live_context(cluster, move |context| desired_state(&environment, &snapshot, context)).await.map_err(unusable)?
+        live_context(cluster, &Questions::default(), move |context| desired_state(&environment, &snapshot, context))
+            .await
+            .map_err(unusable)?
     };
     let name = InventoryName {
         environment: environment.name.to_string(),
         namespace: environment.namespace.to_string(),
         release: environment.release.to_string(),
     };
-    let StoredInventory { inventory, salt, .. } = cluster.load_inventory(&name, "unsaved".to_owned()).await?;
+    let fresh = format!("{:032x}", u128::from_ne_bytes(mask_key()));
+    let StoredInventory { inventory, salt, .. } = cluster.load_inventory(&name, fresh).await?;
     let watches = Watches::new(cluster.clone(), config.kubernetes.scope);
     let observer = Observer {
         cluster: &cluster,

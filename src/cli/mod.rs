@@ -1,8 +1,8 @@
 //! The verbs of the command line: one file each, thin. They build inputs, call
 //! the library and print.
 //!
-//! Exit codes: 0 done (for `diff`: no difference), 1 `diff` found a difference or
-//! `lint` a mistake, 2 an error, which is told on standard error.
+//! Exit codes: 0 done (for `diff`: no difference), 1 `diff` found a difference,
+//! `validate` or `lint` a mistake, 2 an error, which is told on standard error.
 
 use std::{
     io::{self, Write},
@@ -19,6 +19,7 @@ use crate::{
 
 mod diff;
 pub mod folder;
+pub mod lint;
 mod render;
 mod run;
 mod source;
@@ -56,6 +57,8 @@ enum Verb {
     Validate(validate::Validate),
     /// Render a chart as `helm template` does.
     Template(Box<template::TemplateArgs>),
+    /// Check a chart as `helm lint` does.
+    Lint(Box<lint::LintArgs>),
 }
 
 /// How a verb prints.
@@ -116,9 +119,6 @@ pub(crate) enum CliError {
     /// The environment cannot be rendered.
     #[error("{0}")]
     Unusable(String),
-    /// Its values cannot be read.
-    #[error(transparent)]
-    Values(Box<crate::reconcile::RenderFailure>),
     /// Secrets cannot be masked, so nothing is shown.
     #[error(transparent)]
     Redactor(#[from] crate::diff::RedactorError),
@@ -176,6 +176,9 @@ fn dispatch(verb: Verb, out: &mut dyn Write) -> Result<u8, CliError> {
             Ok(valid) => Ok(u8::from(!valid)),
             Err(cause) => Err(CliError::Io { what: "print", cause }),
         },
+        Verb::Lint(verb) => {
+            lint::run(&verb, out).map(|passed| u8::from(!passed)).map_err(|error| CliError::Template(Box::new(error)))
+        }
         Verb::Template(verb) => {
             template::run(&verb, out).map(|()| 0).map_err(|error| CliError::Template(Box::new(error)))
         }
@@ -188,6 +191,11 @@ fn block_on(work: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliE
         .build()
         .map_err(|cause| CliError::Io { what: "start the runtime", cause })?
         .block_on(work)
+}
+
+/// The key of one run's masks: random, so that a mask confirms no guess.
+pub(crate) fn mask_key() -> [u8; 16] {
+    rand::random()
 }
 
 pub(crate) fn print(out: &mut dyn Write, text: &str) -> Result<(), CliError> {

@@ -134,8 +134,12 @@ impl Store {
         true
     }
 
+    /// The version that is known already, such as that of our own write, is no change.
     fn changed(&self, key: ObjectKey, object: Value) {
         let before = self.get(&key);
+        if before.as_ref().is_some_and(|known| is_same(&object, known)) {
+            return;
+        }
         if self.keep(key.clone(), object)
             && let Some(object) = self.get(&key)
         {
@@ -199,6 +203,11 @@ fn version(object: &Value) -> Option<u64> {
 fn is_older(object: &Value, known: &Value) -> bool {
     let same = object.pointer("/metadata/uid") == known.pointer("/metadata/uid");
     matches!((version(object), version(known)), (Some(new), Some(old)) if same && new < old)
+}
+
+fn is_same(object: &Value, known: &Value) -> bool {
+    let both = |pointer: &str| object.pointer(pointer).is_some_and(|own| known.pointer(pointer) == Some(own));
+    both("/metadata/uid") && both("/metadata/resourceVersion")
 }
 
 fn is_newer_than(object: &Value, resource_version: &str) -> bool {
@@ -417,6 +426,20 @@ mod tests {
             namespaced: true,
         };
         (scope, kind)
+    }
+
+    #[test]
+    fn what_is_known_already_wakes_nobody() {
+        let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let store = Store::new(Arc::new(move |_, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+        }));
+        store.put(key(), object("12"));
+        store.changed(key(), object("12"));
+        assert_eq!(told.load(Ordering::SeqCst), 0, "our own write");
+        store.changed(key(), object("13"));
+        assert_eq!(told.load(Ordering::SeqCst), 1, "somebody else's");
     }
 
     #[test]

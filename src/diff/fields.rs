@@ -77,7 +77,7 @@ impl Step {
         match self {
             Self::Field(name) => value.get(name),
             Self::Index(index) => value.get(index),
-            Self::Member(json) => value.as_array()?.iter().find(|item| item.to_string() == *json),
+            Self::Member(json) => value.as_array()?.iter().find(|item| is_json(item, json)),
             Self::Key(keys) => value.as_array()?.iter().find(|item| Self::matches(keys, item)),
         }
     }
@@ -87,7 +87,7 @@ impl Step {
         let mut matched = false;
         for (name, json) in keys {
             match item.get(name) {
-                Some(found) if found.to_string() == *json => matched = true,
+                Some(found) if is_json(found, json) => matched = true,
                 None if item.is_object() => {}
                 _ => return false,
             }
@@ -111,6 +111,12 @@ impl fmt::Display for Step {
             }
         }
     }
+}
+
+/// Whether `json` is the canonical form of `value`.
+fn is_json(value: &Value, json: &str) -> bool {
+    let text = value.to_string();
+    text == json
 }
 
 /// A path as a person writes it: `spec.template.spec.containers[redis].image`.

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use tracing::warn;
 
 use super::{
     environment::Shared,
     execute::Execution,
     facts,
+    masks::Masks,
     observe::{DryRuns, Observer},
     report,
 };
@@ -56,9 +56,7 @@ pub(super) struct Comparer {
     facts: ClusterFacts,
     facts_for: Option<Revision>,
     /// Masks every secret seen so far in what is shown or logged.
-    redactor: Arc<Redactor>,
-    /// The Secrets that `redactor` was made from.
-    masked: (Vec<Arc<Value>>, Option<Arc<DesiredState>>),
+    masks: Masks,
 }
 
 impl Comparer {
@@ -73,8 +71,7 @@ impl Comparer {
             unstable: BTreeMap::new(),
             facts: ClusterFacts::default(),
             facts_for: None,
-            redactor: Arc::new(Redactor::new(&[], []).expect("an empty set of patterns always builds")),
-            masked: (Vec::new(), None),
+            masks: Masks::new(),
         }
     }
 
@@ -91,9 +88,17 @@ impl Comparer {
         self.facts_for = None;
     }
 
+    /// Learns what a commit's guards need beside the objects, when it is not known.
+    pub(super) async fn learn(&mut self, revision: &Revision) {
+        if self.facts_for.as_ref() != Some(revision) {
+            self.facts = facts::of_cluster(&self.shared.cluster, self.environment.namespace.as_str()).await;
+            self.facts_for = Some(revision.clone());
+        }
+    }
+
     /// Masks the secrets of the newest look.
     pub(super) fn redactor(&self) -> &Arc<Redactor> {
-        &self.redactor
+        self.masks.redactor()
     }
 
     /// The remembered dry-run answers, for the writes to add theirs.
@@ -116,10 +121,6 @@ impl Comparer {
         stored: &StoredInventory,
         target: Target,
     ) -> Result<(LiveState, Plan), RedactorError> {
-        if target == Target::Tip && self.facts_for.as_ref() != Some(&desired.revision) {
-            self.facts = facts::of_cluster(&self.shared.cluster, self.environment.namespace.as_str()).await;
-            self.facts_for = Some(desired.revision.clone());
-        }
         self.watch_kinds(desired, stored).await;
         let started = Instant::now();
         let observer = Observer {
@@ -135,7 +136,8 @@ impl Comparer {
         let live = observer.observe(desired, &stored.inventory, known).await;
         self.shared.metrics.stage(Stage::Observe, started.elapsed());
         let started = Instant::now();
-        self.refresh_redactor(desired, stored)?;
+        let (store, namespace) = (self.shared.watches.store(), self.environment.namespace.as_str());
+        self.masks.refresh(desired, store, namespace, &stored.salt)?;
         let plan = self.plan(desired, &live, stored);
         self.shared.metrics.stage(Stage::Plan, started.elapsed());
         Ok((live, plan))
@@ -158,7 +160,7 @@ impl Comparer {
             salt: stored.salt.as_bytes(),
             cluster: &self.facts,
             redis: &facts::of_redis(self.shared.watches.store(), &self.shared.board, name),
-            redactor: &self.redactor,
+            redactor: self.masks.redactor(),
         })
     }
 
@@ -177,29 +179,6 @@ impl Comparer {
             }
             self.scopes = scopes;
         }
-    }
-
-    /// A redactor for every Secret that Git states or the watches show.
-    fn refresh_redactor(&mut self, desired: &Arc<DesiredState>, stored: &StoredInventory) -> Result<(), RedactorError> {
-        let namespace = self.environment.namespace.as_str();
-        let live: Vec<Arc<Value>> = self
-            .shared
-            .watches
-            .store()
-            .select(|key, _| key.kind == "Secret" && key.namespace == namespace)
-            .into_iter()
-            .map(|(_, secret)| secret)
-            .collect();
-        let (known, of) = &self.masked;
-        let same = known.len() == live.len() && known.iter().zip(&live).all(|(a, b)| Arc::ptr_eq(a, b));
-        if same && of.as_ref().is_some_and(|of| Arc::ptr_eq(of, desired)) {
-            return Ok(());
-        }
-        let stated = desired.manifests.iter().filter(|manifest| manifest.key.kind == "Secret").map(|m| &m.body);
-        let secrets = stated.chain(live.iter().map(Arc::as_ref));
-        self.redactor = Arc::new(Redactor::new(stored.salt.as_bytes(), secrets)?);
-        self.masked = (live, Some(Arc::clone(desired)));
-        Ok(())
     }
 
     /// Keeps in mind what differs right after our own writes.

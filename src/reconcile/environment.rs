@@ -245,19 +245,15 @@ impl EnvironmentLoop {
         if seen.is_none() && !ours {
             return Wanted::Unconfirmed(revision);
         }
-        match self.render(&revision).await {
+        let started = Instant::now();
+        let (rendered, ()) = tokio::join!(self.renderer.render(&revision), self.comparer.learn(&revision));
+        self.shared.metrics.stage(Stage::Render, started.elapsed());
+        match rendered {
             Ok(desired) => Wanted::Tip(desired, seen.unwrap_or_else(Instant::now)),
             Err(Unusable::Detached(message)) => Wanted::Detached(message),
             Err(Unusable::Broken(message)) => Wanted::Broken(revision, message),
             Err(Unusable::Transient(message)) => Wanted::Unreadable(message),
         }
-    }
-
-    async fn render(&mut self, revision: &Revision) -> Result<Arc<DesiredState>, Unusable> {
-        let started = Instant::now();
-        let rendered = self.renderer.render(revision).await;
-        self.shared.metrics.stage(Stage::Render, started.elapsed());
-        rendered
     }
 
     /// Brings the cluster to `desired`, the tip.
@@ -330,7 +326,7 @@ impl EnvironmentLoop {
         let inventory = &self.stored.inventory;
         let partial = inventory.applying.clone();
         let base = partial.clone().or_else(|| inventory.applied.clone())?;
-        let desired = match self.render(&base).await {
+        let desired = match self.renderer.render(&base).await {
             Ok(desired) => desired,
             Err(Unusable::Broken(message) | Unusable::Detached(message)) => {
                 self.herald.warn(&format!("drift is not undone: the applied commit cannot be rendered: {message}"));

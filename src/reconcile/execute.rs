@@ -253,11 +253,15 @@ impl Executor<'_> {
                 Ok(None)
             }
             Verb::Unchanged => {
-                if let (Cause::Commit | Cause::CommitOverDrift, Some(manifest)) =
-                    (action.cause, desired.get(&action.key))
-                {
+                // Under `alert` it may be unchanged without being ours, unless Git asks for it.
+                let ours = matches!(action.cause, Cause::Commit | Cause::CommitOverDrift)
+                    || self.drift == DriftPolicy::Correct;
+                if let Some(manifest) = desired.get(&action.key).filter(|_| ours) {
                     let entry = entry(manifest, action.precondition.uid.clone(), desired, stored);
-                    stored.inventory.entries.insert(action.key.clone(), entry);
+                    let known = stored.inventory.entries.get(&action.key);
+                    if known.is_none_or(|known| known.digest != entry.digest || known.uid != entry.uid) {
+                        stored.inventory.entries.insert(action.key.clone(), entry);
+                    }
                 }
                 Ok(None)
             }

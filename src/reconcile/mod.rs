@@ -11,6 +11,8 @@ mod execute;
 pub(crate) mod facts;
 mod herald;
 mod ledger;
+mod lookups;
+mod masks;
 mod observe;
 mod pace;
 mod prober;
@@ -21,11 +23,10 @@ mod watches;
 
 pub use board::Board;
 pub use environment::{EnvironmentLoop, Shared};
+pub(crate) use lookups::Questions;
 pub(crate) use observe::{DryRuns, Observer};
 pub use prober::Prober;
-pub(crate) use render::{
-    Context, RenderFailure, Unusable, desired_state, effective_values, live_context, passwords_of,
-};
+pub(crate) use render::{Context, Unusable, desired_state, effective_values, live_context, passwords_of};
 pub use render::{SystemClock, SystemEntropy};
 pub use repository::{RepositoryLoop, Tip, TipMap};
 pub use watches::Watches;

@@ -11,13 +11,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 
+use super::lookups::Questions;
 use crate::{
-    chart::{
-        self, Capabilities, Chart, ChartError, Clock, Entropy, KubeVersion, Lookup, LookupError, Release, RenderInputs,
-    },
-    cluster::{Cluster, ClusterError, Discovery},
+    chart::{self, Capabilities, Chart, ChartError, Clock, Entropy, KubeVersion, Lookup, Release, RenderInputs},
+    cluster::{Cluster, Discovery},
     config::{ConfigError, Instructions},
     desired::DesiredState,
     diff::{self, Redactor},
@@ -89,6 +87,7 @@ pub struct Renderer {
     mirror: Mirror,
     /// What the API server served when the remembered commits were rendered.
     discovery: Arc<Discovery>,
+    questions: Questions,
     remembered: Vec<(Revision, Result<Arc<DesiredState>, Unusable>)>,
 }
 
@@ -100,6 +99,7 @@ impl Renderer {
             discovery: cluster.discovery(),
             cluster,
             mirror,
+            questions: Questions::default(),
             remembered: Vec::new(),
         }
     }
@@ -123,7 +123,7 @@ impl Renderer {
         let (environment, mirror) = (Arc::clone(&self.environment), self.mirror.clone());
         let (cluster, wanted) = (self.cluster.clone(), revision.clone());
         let limit = self.environment.timeouts.render;
-        let work = live_context(cluster, move |context| {
+        let work = live_context(cluster, &self.questions, move |context| {
             let snapshot = mirror.snapshot(&wanted).map_err(|error| Unusable::Transient(error.to_string()))?;
             desired_state(&environment, &snapshot, context).map(Arc::new)
         });
@@ -146,12 +146,12 @@ impl Renderer {
 /// Runs a render beside the runtime's own threads, with look-ups in the cluster.
 pub(crate) async fn live_context<T: Send + 'static>(
     cluster: Cluster,
+    questions: &Questions,
     render: impl FnOnce(&Context<'_>) -> Result<T, Unusable> + Send + 'static,
 ) -> Result<T, Unusable> {
-    let handle = Handle::current();
+    let live = questions.begin(cluster).await;
     let work = tokio::task::spawn_blocking(move || {
-        let discovery = cluster.discovery();
-        let live = Live { cluster: &cluster, handle };
+        let discovery = live.cluster().discovery();
         render(&Context::of_cluster(&discovery, &live))
     });
     work.await
@@ -194,10 +194,17 @@ pub(crate) fn desired_state(
 }
 
 /// The effective values: the chart's defaults under the environment's files.
-pub(crate) fn effective_values(environment: &Environment, files: &dyn FileTree) -> Result<Value, RenderFailure> {
-    let values = read_values(environment, files)?;
+/// Errors are masked, as those of a render are.
+pub(crate) fn effective_values(environment: &Environment, snapshot: &Snapshot) -> Result<Value, Unusable> {
+    let (files, revision) = (snapshot.files.as_ref(), &snapshot.revision);
+    let values = read_values(environment, files)
+        .map_err(|failure| explain(environment, revision, &Values::default(), &failure))?;
+    coalesced(environment, files, &values).map_err(|failure| explain(environment, revision, &values, &failure))
+}
+
+fn coalesced(environment: &Environment, files: &dyn FileTree, values: &Values) -> Result<Value, RenderFailure> {
     let chart = Chart::load(files, environment.chart.as_str())?;
-    let table = chart::effective_values(&chart, &values).map_err(chart::RenderError::from)?;
+    let table = chart::effective_values(&chart, values).map_err(chart::RenderError::from)?;
     Ok(Value::Object(table))
 }
 
@@ -296,7 +303,8 @@ fn read_instructions(environment: &Environment, files: &dyn FileTree) -> Result<
 fn explain(environment: &Environment, revision: &Revision, values: &Values, failure: &RenderFailure) -> Unusable {
     let text =
         format!("environment {}, commit {} of {}: {failure}", environment.name, revision.short(), environment.branch);
-    let text = match Redactor::new(revision.as_str().as_bytes(), [&passwords_of(values)]) {
+    // A key that nobody knows: a mask must not confirm a guess.
+    let text = match Redactor::new(&rand::random::<[u8; 16]>(), [&passwords_of(values)]) {
         Ok(redactor) => redactor.text(&text),
         Err(error) => format!("environment {}: the render failed, and {error}", environment.name),
     };
@@ -324,7 +332,10 @@ fn collect_passwords(value: &Value, secret: bool, found: &mut serde_json::Map<St
                 let key = key.to_lowercase();
                 let named = ["password", "passphrase", "token", "credential", "privatekey", "apikey"];
                 // `existingSecret` and its like are names of Secrets, not secrets.
-                let secret = secret || named.iter().any(|word| key.contains(word));
+                let secret = !key.starts_with("existing")
+                    && (secret
+                        || matches!(key.as_str(), "secret" | "secrets")
+                        || named.iter().any(|word| key.contains(word)));
                 collect_passwords(inner, secret, found);
             }
         }
@@ -334,35 +345,12 @@ fn collect_passwords(value: &Value, secret: bool, found: &mut serde_json::Map<St
         }
         Value::Number(number) if secret => {
             found.insert(found.len().to_string(), Value::from(number.to_string()));
+            // A schema's message writes a whole number without its fraction.
+            if let Some(whole) = number.as_f64().filter(|float| float.fract() == 0.0) {
+                found.insert(found.len().to_string(), Value::from(format!("{whole:.0}")));
+            }
         }
         _ => {}
-    }
-}
-
-/// `lookup` in the live cluster.
-struct Live<'a> {
-    cluster: &'a Cluster,
-    handle: Handle,
-}
-
-impl Lookup for Live<'_> {
-    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Value, LookupError> {
-        let failed = |error: ClusterError| LookupError(error.to_string());
-        self.handle.block_on(async {
-            let found = self.cluster.kind(api_version, kind).await.map_err(failed)?;
-            if name.is_empty() {
-                let namespace = (!namespace.is_empty()).then_some(namespace);
-                let items = self.cluster.list(&found, namespace, "").await.map_err(failed)?;
-                return Ok(json!({"apiVersion": api_version, "kind": format!("{kind}List"), "items": items}));
-            }
-            let key = ObjectKey {
-                kind: kind.to_owned(),
-                group: found.group.clone(),
-                namespace: if found.namespaced { namespace.to_owned() } else { String::new() },
-                name: name.to_owned(),
-            };
-            Ok(self.cluster.get(&found, &key).await.map_err(failed)?.unwrap_or_else(|| json!({})))
-        })
     }
 }
 
@@ -382,5 +370,21 @@ pub struct SystemEntropy;
 impl Entropy for SystemEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         rand::RngCore::fill_bytes(&mut rand::rng(), buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_values_call_a_secret_is_masked_and_names_of_secrets_are_not() {
+        let table = json!({"secrets": {"redisPassword": 31_415_926_535.0, "pin": "1234-planted", "existingSecret": "redis-auth"},
+            "image": {"tag": "7-alpine"}});
+        let values = Values::from_table(table.as_object().cloned().unwrap_or_default());
+        let redactor = Redactor::new(b"key", [&passwords_of(&values)]).expect("a few values");
+        let shown = redactor.text("31415926535 is no string, 1234-planted neither; see redis-auth and 7-alpine");
+        assert!(!shown.contains("31415926535") && !shown.contains("planted"), "{shown}");
+        assert!(shown.contains("redis-auth") && shown.contains("7-alpine"), "{shown}");
     }
 }

@@ -333,7 +333,6 @@ fn literal(cx: &Context<'_>, number: &Number, param: Param, span: Span) -> Run<V
     let value = match param {
         Param::Any => return ideal(cx, number, span),
         Param::Int => number.int.map(Value::int),
-        Param::Int64 => number.int.map(Value::int64),
         Param::Float => number.float.map(Value::Float),
         _ => None,
     };
@@ -343,7 +342,6 @@ fn literal(cx: &Context<'_>, number: &Number, param: Param, span: Span) -> Run<V
 fn nil_of(param: Param) -> Value {
     match param {
         Param::Map => Value::Map(Map::new()),
-        Param::Strings => Value::List(super::value::List::nil(ListKind::Strings)),
         _ => Value::Nil,
     }
 }
@@ -355,9 +353,7 @@ fn convert(cx: &Context<'_>, value: Value, param: Param, span: Span) -> Run<Valu
         (_, Value::Nil) if param.can_be_nil() => return Ok(nil_of(param)),
         (Param::Str, Value::Str(_)) | (Param::Bool, Value::Bool(_)) | (Param::Float, Value::Float(_)) => true,
         (Param::Int, Value::Int(_, kind)) => *kind == IntKind::Int,
-        (Param::Int64, Value::Int(_, kind)) => *kind == IntKind::Int64,
         (Param::Map, Value::Map(map)) => matches!(map.kind(), MapKind::Any | MapKind::Values),
-        (Param::Strings, Value::List(list)) => list.kind == ListKind::Strings,
         (Param::Time, Value::Object(object)) => object.type_name() == "time.Time",
         _ => false,
     };

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use redis_gitops::{
     desired::DesiredState,
     diff::{self, Redactor},
+    difference::{Difference, DriftClass},
     environment::DriftPolicy,
     inventory::{Entry, Inventory},
     live::{LiveObject, LiveState, Rejection, RejectionClass},
@@ -35,6 +36,8 @@ pub struct Case {
     events: Vec<Event>,
     #[serde(default)]
     answers: Vec<Answer>,
+    #[serde(default)]
+    unstable: Vec<Unstable>,
     #[serde(default)]
     facts: Facts,
 }
@@ -100,6 +103,14 @@ enum Answer {
     Stranger { stranger: String },
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unstable {
+    object: String,
+    path: String,
+    live: Value,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 struct Facts {
@@ -123,6 +134,7 @@ pub struct World {
     pub live: LiveState,
     pub cluster: ClusterFacts,
     pub redis: RedisFacts,
+    pub unstable: BTreeMap<ObjectKey, Vec<Difference>>,
     /// Secrets of the pass that the environment does not apply.
     pub others_secrets: Vec<Value>,
 }
@@ -137,7 +149,7 @@ impl World {
             desired: &self.desired,
             live: &self.live,
             inventory: &self.inventory,
-            unstable: &BTreeMap::new(),
+            unstable: &self.unstable,
             salt: SALT,
             cluster: &self.cluster,
             redis: &self.redis,
@@ -224,6 +236,17 @@ impl Case {
         plan::render_text(&self.world().plan())
     }
 
+    fn unstable(&self) -> BTreeMap<ObjectKey, Vec<Difference>> {
+        let difference = |known: &Unstable| Difference {
+            path: known.path.clone(),
+            class: DriftClass::Changed,
+            live: Some(known.live.clone()),
+            desired: None,
+            writer: None,
+        };
+        self.unstable.iter().map(|known| (key(&known.object), vec![difference(known)])).collect()
+    }
+
     pub fn world(&self) -> World {
         let applied = manifests(&self.applied);
         let desired = self.git.as_ref().map_or_else(|| applied.clone(), |items| manifests(items));
@@ -255,6 +278,7 @@ impl Case {
             live: LiveState::default(),
             cluster,
             redis,
+            unstable: self.unstable(),
             others_secrets: Vec::new(),
         };
         world.observe();
