@@ -168,7 +168,12 @@ impl EnvironmentLoop {
                     Ok(()) if tips.borrow_and_update().get(&self.environment.branch) == self.tip.as_ref() => continue,
                     Ok(()) => {}
                 },
-                () = async { sleep_until(held.unwrap_or_else(Instant::now).into()).await; self.wake.notified().await } => {}
+                () = async {
+                    if let Some(held) = held {
+                        sleep_until(held.into()).await;
+                    }
+                    self.wake.notified().await;
+                } => {}
                 () = sleep_until(due.into()) => {}
                 () = sleep(FRESHNESS) => {
                     if self.comparer.sees_everything() {

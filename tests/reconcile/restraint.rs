@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("a_mirror_left_behind_rolls_nothing_back", a_mirror_left_behind_rolls_nothing_back),
     ("an_inventory_deleted_by_hand_is_written_again", an_inventory_deleted_by_hand_is_written_again),
     ("a_kill_before_the_inventory_is_written_keeps_the_claim", a_kill_before_the_inventory_keeps_the_claim),
+    ("a_commit_that_does_not_become_ready_is_named", a_commit_that_does_not_become_ready_is_named),
     ("somebody_who_insists_is_corrected_ever_more_slowly", somebody_who_insists_is_corrected_ever_more_slowly),
 ];
 
@@ -186,6 +187,13 @@ fn a_kill_before_the_inventory_keeps_the_claim(plane: &ControlPlane) {
     let claim = world.get("pvc/redis-pvc").expect("it is there")["metadata"]["uid"].clone();
     let inventory = world.get(key).expect("it is there").to_string();
     assert!(inventory.contains(claim.as_str().expect("a uid")), "the claim is known by its uid: {inventory}");
+}
+
+fn a_commit_that_does_not_become_ready_is_named(plane: &ControlPlane) {
+    let world = World::new(plane, "late", &["a"]);
+    // No node runs its pods here.
+    let daemon = world.synced_dev("    timeouts: {ready: 1s}\n");
+    daemon.wait("dev", "the warning", |status| status["warnings"].to_string().contains("timeouts.ready"));
 }
 
 fn somebody_who_insists_is_corrected_ever_more_slowly(plane: &ControlPlane) {
