@@ -116,6 +116,7 @@ impl Observer<'_> {
     fn strangers(&self, ours: &BTreeSet<&ObjectKey>) -> Vec<ObjectKey> {
         let labelled = self.watches.store().select(|key, object| {
             !ours.contains(key)
+                && !is_a_controllers(object)
                 && object.pointer("/metadata/labels").and_then(|labels| labels.get(ENVIRONMENT_LABEL))
                     == Some(&Value::from(self.environment))
         });
@@ -223,6 +224,15 @@ impl Observer<'_> {
             }
         }
     }
+}
+
+/// Controllers copy the labels of what they serve to objects of their own.
+fn is_a_controllers(object: &Value) -> bool {
+    const MANAGED: [&str; 2] = ["endpointslice.kubernetes.io/managed-by", "endpoints.kubernetes.io/managed-by"];
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let labels = object.pointer("/metadata/labels");
+    owners.is_some_and(|owners| !owners.is_empty())
+        || MANAGED.iter().any(|name| labels.and_then(|labels| labels.get(name)).is_some())
 }
 
 fn is_terminating(object: &Value) -> bool {
