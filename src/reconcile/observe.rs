@@ -18,6 +18,7 @@ use crate::{
     cluster::{Cluster, ClusterError, Kind, Mode},
     desired::DesiredState,
     diff,
+    ignore::IgnoreRule,
     inventory::Inventory,
     live::{LiveObject, LiveState, Rejection, RejectionClass},
     plan::ENVIRONMENT_LABEL,
@@ -78,6 +79,8 @@ pub(crate) struct Observer<'a> {
     pub environment: &'a str,
     /// The key of the digests.
     pub salt: &'a [u8],
+    /// Fields that others may set.
+    pub ignore: &'a [IgnoreRule],
 }
 
 impl Observer<'_> {
@@ -167,6 +170,8 @@ impl Observer<'_> {
             let Some(manifest) = manifest else {
                 return Ok((live.map_or(LiveObject::Absent, |object| present(&object, None)), None));
             };
+            let spared = live.as_deref().and_then(|live| diff::spare(manifest, live, self.ignore));
+            let manifest = spared.as_ref().map_or(manifest, |spared| &spared.manifest);
             let question = Question {
                 desired: diff::digest(&manifest.body, self.salt),
                 live: live.as_deref().map(diff::live_digest),

@@ -183,5 +183,10 @@ fn what_admission_overrides_is_shown_and_not_fought(plane: &ControlPlane) {
     let daemon = Daemon::start(&world.configure(&environment));
     daemon.synced("dev", &revision);
     eventually("the first pass", || daemon.get("/readyz") == "ready\n");
+    let status = daemon.wait("dev", "the service to be listed", |status| status["objects"][0]["overridden"] != json!([]));
+    let overridden = &status["objects"][0]["overridden"][0];
+    assert_eq!((&overridden["path"], &overridden["live"]), (&json!("spec.sessionAffinity"), &json!("ClientIP")));
+    assert_eq!(status["objects"][0]["drift"], json!([]));
+    assert_eq!(daemon.metric("redis_gitops_overridden_fields{environment=\"dev\"}"), Some(1.0));
     assert_eq!(version(&world.get("service/one").expect("it is there")), version(&before), "it is not fought");
 }

@@ -19,7 +19,7 @@ pub const CASES: &[Case] =
     &[("every_value_of_the_chart_goes_there_and_back", every_value_of_the_chart_goes_there_and_back)];
 
 /// Environments of each base.
-const LANES: usize = 4;
+const LANES: usize = 6;
 /// What is to be seen at least.
 const TRANSITIONS: usize = 300;
 
