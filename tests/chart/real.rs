@@ -1,0 +1,62 @@
+//! The chart's scripts with real servers, and its objects on a real API server.
+
+#[path = "../support/control_plane.rs"]
+#[allow(dead_code, reason = "the tests of the daemon use the rest")]
+mod control_plane;
+
+use std::{path::Path, process::Command};
+
+use control_plane::{ControlPlane, tool};
+
+use super::rendering::{PROGRAM, accepted, root};
+
+/// What the real helm says against a values file.
+pub fn helm_refuses(values: &Path) -> String {
+    let helm = Command::new(tool("helm"))
+        .args(["template", "redis"])
+        .arg(root().join("charts/redis"))
+        .arg("-f")
+        .arg(values)
+        .output()
+        .expect("helm runs");
+    assert!(!helm.status.success(), "helm accepts {}", values.display());
+    String::from_utf8_lossy(&helm.stderr).into_owned()
+}
+
+fn script(name: &str, environment: &[(&str, String)]) {
+    let output = Command::new("sh")
+        .arg(root().join("tests/chart").join(name))
+        .envs(environment.iter().map(|(name, value)| (*name, value)))
+        .output()
+        .expect("sh runs");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}:\n{text}");
+}
+
+#[test]
+fn the_scripts_keep_the_data_on_real_servers() {
+    script("boot_test.sh", &[("HELM", PROGRAM.to_owned())]);
+}
+
+#[test]
+fn the_guards_hold_and_the_api_server_takes_everything() {
+    let plane = ControlPlane::start();
+    let kubeconfig = plane.kubeconfig().display().to_string();
+    let path = |name: &str| tool(name).display().to_string();
+    let kubectl = format!("{} kubectl", path("cluster"));
+    script("guard_test.sh", &[("HELM", path("helm")), ("KUBECTL", kubectl), ("KUBECONFIG", kubeconfig)]);
+    takes_everything(&plane);
+}
+
+/// Every accepted set of values, in a namespace where Pod Security warns of what
+/// `restricted` would refuse.
+fn takes_everything(plane: &ControlPlane) {
+    plane.kubectl(&["create", "namespace", "taken"]);
+    plane.kubectl(&["label", "namespace", "taken", "pod-security.kubernetes.io/warn=restricted"]);
+    for (name, rendered) in accepted() {
+        let text = rendered.text.replace("namespace: default", "namespace: taken");
+        let arguments =
+            ["-n", "taken", "apply", "--server-side", "--dry-run=server", "--warnings-as-errors", "-f", "-"];
+        plane.kubectl_with(&arguments, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
