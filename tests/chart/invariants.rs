@@ -9,7 +9,7 @@ const KEEP: &str = "helm.sh/resource-policy";
 
 fn for_each(check: impl Fn(&str, &Rendered)) {
     let all = accepted();
-    assert!(all.len() > 30, "only {} sets of values", all.len());
+    assert!(all.len() > 60, "only {} sets of values", all.len());
     all.iter().for_each(|(name, rendered)| check(name, rendered));
 }
 

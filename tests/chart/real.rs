@@ -39,6 +39,16 @@ fn the_scripts_keep_the_data_on_real_servers() {
 }
 
 #[test]
+fn sentinels_move_the_primary_and_lose_nothing() {
+    script("sentinel_test.sh", &[("HELM", PROGRAM.to_owned())]);
+}
+
+#[test]
+fn a_backup_is_verified_kept_and_restored() {
+    script("backup_test.sh", &[("HELM", PROGRAM.to_owned())]);
+}
+
+#[test]
 fn the_guards_hold_and_the_api_server_takes_everything() {
     let plane = ControlPlane::start();
     let kubeconfig = plane.kubeconfig().display().to_string();
@@ -48,11 +58,31 @@ fn the_guards_hold_and_the_api_server_takes_everything() {
     takes_everything(&plane);
 }
 
+/// Kinds of others that the chart can render; here their content is not checked.
+const DEFINITIONS: [&str; 1] = [r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: certificates.cert-manager.io}
+spec:
+  group: cert-manager.io
+  scope: Namespaced
+  names: {kind: Certificate, plural: certificates, singular: certificate}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"#];
+
 /// Every accepted set of values, in a namespace where Pod Security warns of what
 /// `restricted` would refuse.
 fn takes_everything(plane: &ControlPlane) {
     plane.kubectl(&["create", "namespace", "taken"]);
     plane.kubectl(&["label", "namespace", "taken", "pod-security.kubernetes.io/warn=restricted"]);
+    for definition in DEFINITIONS {
+        plane.kubectl_with(&["apply", "-f", "-"], definition).expect("a definition");
+    }
+    plane.kubectl(&["wait", "--for=condition=Established", "--timeout=20s", "crd", "--all"]);
     for (name, rendered) in accepted() {
         let text = rendered.text.replace("namespace: default", "namespace: taken");
         let arguments =

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 use serde::Deserialize;
@@ -83,7 +84,12 @@ pub fn files_in(folder: &str) -> Vec<PathBuf> {
 }
 
 /// Every set of values that must render: the defaults, the environments, the overlays.
-pub fn accepted() -> Vec<(String, Rendered)> {
+pub fn accepted() -> &'static [(String, Rendered)] {
+    static ACCEPTED: OnceLock<Vec<(String, Rendered)>> = OnceLock::new();
+    ACCEPTED.get_or_init(render_accepted)
+}
+
+fn render_accepted() -> Vec<(String, Rendered)> {
     let environments =
         ["dev", "staging", "prod"].map(|name| root().join("environments").join(name).join("values.yaml"));
     let mut all = vec![("defaults".to_owned(), render(&[]).expect("the defaults render"))];
