@@ -7,6 +7,8 @@
 mod documents;
 #[path = "chart/invariants.rs"]
 mod invariants;
+#[path = "chart/policies.rs"]
+mod policies;
 #[path = "chart/real.rs"]
 mod real;
 #[path = "chart/rendering.rs"]
@@ -128,4 +130,26 @@ fn what_would_break_is_refused_with_its_reason() {
         let theirs = real::helm_refuses(&case);
         assert!(theirs.contains(expected), "{}: {expected:?} is not in helm's:\n{theirs}", case.display());
     }
+}
+
+#[test]
+fn with_live_reload_only_what_needs_it_restarts_the_pods() {
+    let checksum = |arguments: &[&str]| {
+        let rendered = render(&[&["--set=replicaCount=2"], arguments].concat()).expect("renders");
+        rendered.object("StatefulSet/redis").pointer("/spec/template/metadata/annotations/checksum~1config").cloned()
+    };
+    let live = "--set=config.reload=live";
+    let settable =
+        ["--set=redis.maxmemoryPercent=50", "--set=redis.appendfsync=always", "--set=redis.minReplicasToWrite=1"];
+    for setting in settable.into_iter().chain(["--set=config.parameters.timeout=5"]) {
+        assert_eq!(checksum(&[live]), checksum(&[live, setting]), "{setting} restarts the pods");
+        assert_ne!(checksum(&[]), checksum(&[setting]), "plain helm does not bring {setting} into force");
+    }
+    for setting in
+        ["--set=config.parameters.databases=32", "--set-json=tls={\"enabled\":true,\"existingSecret\":\"t\"}"]
+    {
+        assert_ne!(checksum(&[live]), checksum(&[live, setting]), "{setting} is not in force without a restart");
+    }
+    let scaled = ["--set=replicaCount=5"];
+    assert_eq!(checksum(&[]), checksum(&scaled), "a change of replicaCount restarts the pods");
 }

@@ -311,4 +311,57 @@ must alive 0
 never ready 0
 finish
 
+# ---- users and parameters --------------------------------------------------
+
+begin users
+render "$work/$case_name/rendered" -f "$here/overlays/acl.yaml"
+make_pod 0 "$work/$case_name/rendered" 1 "$work/password"
+secret_of() { sed -n "s/^  $1: \"\(.*\)\"$/\1/p" "$work/$case_name/rendered/all.yaml" | base64 -d; }
+for key in redis-password app-password app-password-previous metrics-password; do secret_of "$key" >"$pod/secret/$key"; done
+awk '/^  users: \|/ {on = 1; next} on && !/^    / {exit} on {print substr($0, 5)}' "$work/$case_name/rendered/all.yaml" >"$pod/config/users"
+start 0 standalone
+within 5 "Redis is not ready" ready 0
+cmp "$work/$case_name/rendered/auth.conf" "$pod/run/auth.conf" || die "chart and script write different users"
+as() { secret=$1 user=$2; shift 2; REDISCLI_AUTH=$(cat "$pod/secret/$secret") redis-cli --user "$user" -h "$REDIS_PROBE_HOST" -p "$port" "$@" 2>&1; }
+for secret in app-password app-password-previous; do
+  [ "$(as "$secret" app set app:one 1)" = OK ] || die "the user app may not write with $secret"
+done
+as app-password app set other 1 | grep -q NOPERM || die "the user app writes what is not its own"
+as app-password app flushall | grep -q NOPERM || die "the user app may flush"
+as metrics-password metrics info server | grep -q redis_version || die "the user metrics may not ask"
+as metrics-password metrics get app:one | grep -q NOPERM || die "the user metrics reads keys"
+as metrics-password app ping | grep -q WRONGPASS || die "a user is let in with another's password"
+stop 0
+: >"$pod/secret/app-password"
+start 0 standalone
+within 5 "start with a user without a password goes on" gone "$(cat "$pod/pid")"
+must logged 0 'app-password of the Secret is empty'
+rm "$pod/pid"
+finish
+
+begin every-parameter-is-what-the-chart-takes-it-for
+render "$work/$case_name/restart" -f "$here/overlays/parameters-all.yaml"
+render "$work/$case_name/live" -f "$here/overlays/parameters-all.yaml" --set config.reload=live
+make_pod 0 "$work/$case_name/restart" 1 "$work/password"
+start 0 standalone
+within 5 "Redis does not take every parameter" ready 0
+checksum() { sed -n 's/.*checksum\/config: //p' "$1/all.yaml"; }
+sed -n 's/^    \([a-z-]*\): "\{0,1\}\([^"]*\)"\{0,1\}$/\1 \2/p' "$here/overlays/parameters-all.yaml" >"$work/$case_name/table"
+[ "$(wc -l <"$work/$case_name/table")" -gt 55 ] || die "the table is short"
+while read -r name value; do
+  case $value in
+    true) value=yes ;;
+    false) value=no ;;
+  esac
+  if cli 0 config set "$name" "$value" 2>&1 </dev/null | grep -q "can't set immutable"; then kind=restart; else kind=live; fi
+  # A parameter that is left out changes the checksum of the pods, or does not.
+  grep -v "^    $name:" "$here/overlays/parameters-all.yaml" >"$work/$case_name/without.yaml"
+  render "$work/$case_name/without" -f "$work/$case_name/without.yaml" --set config.reload=live </dev/null
+  found=live
+  [ "$(checksum "$work/$case_name/without")" = "$(checksum "$work/$case_name/live")" ] || found=restart
+  [ "$found" = "$kind" ] || die "$name: the server says $kind, the chart $found"
+done <"$work/$case_name/table"
+[ "$(checksum "$work/$case_name/live")" != "$(checksum "$work/$case_name/restart")" ] || die "live and restart are the same"
+finish
+
 echo "1..$count"

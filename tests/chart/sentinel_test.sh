@@ -196,6 +196,11 @@ within 10 "pod $new does not take writes" replies OK "$new" set two 2
 stop 0
 within 5 "pod 0 is still there" eval '! alive 0'
 must one_primary 1 2
+for number in 0 1 2; do
+  within 5 "Sentinel $number does not know the new primary" eval "[ \"\$(named $number)\" = $new ]"
+  sentinel_of "$number"
+  [ "$(grep -c '+switch-master' "$pod/log")" = 1 ] || die "the primary was moved more than once"
+done
 finish
 
 begin a-new-sentinel-asks-the-others
