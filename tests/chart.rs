@@ -13,6 +13,8 @@ mod policies;
 mod real;
 #[path = "chart/rendering.rs"]
 mod rendering;
+#[path = "chart/targets.rs"]
+mod targets;
 
 use std::{collections::BTreeMap, fs};
 
@@ -152,4 +154,28 @@ fn with_live_reload_only_what_needs_it_restarts_the_pods() {
     }
     let scaled = ["--set=replicaCount=5"];
     assert_eq!(checksum(&[]), checksum(&scaled), "a change of replicaCount restarts the pods");
+}
+
+#[test]
+fn the_chart_calls_itself_what_the_write_up_says() {
+    let chart: Value = yaml("charts/redis/Chart.yaml");
+    let expected = [
+        ("name", "redis"),
+        ("version", "1.0.0"),
+        ("appVersion", "7"),
+        ("type", "application"),
+        ("description", "Redis cache service with AOF persistence"),
+    ];
+    for (key, value) in expected {
+        assert_eq!(chart[key], value, "{key}");
+    }
+    assert_eq!(chart["maintainers"][0]["name"], "Penguin Tech Inc");
+}
+
+#[test]
+fn the_helpers_have_their_names() {
+    let text = fs::read_to_string(root().join("charts/redis/templates/_helpers.tpl")).expect("the helpers");
+    for helper in ["name", "fullname", "chart", "labels", "selectorLabels", "serviceAccountName"] {
+        assert!(text.contains(&format!("define \"redis.{helper}\"")), "redis.{helper}");
+    }
 }

@@ -49,6 +49,11 @@ fn a_backup_is_verified_kept_and_restored() {
 }
 
 #[test]
+fn the_examples_connect() {
+    script("connect_test.sh", &[("HELM", PROGRAM.to_owned())]);
+}
+
+#[test]
 fn the_guards_hold_and_the_api_server_takes_everything() {
     let plane = ControlPlane::start();
     let kubeconfig = plane.kubeconfig().display().to_string();
