@@ -58,4 +58,4 @@ lint: ## Check format, clippy, shell and Go code, licences and sources of depend
 
 .PHONY: bench
 bench: tools ## Measure: push to live, drift to corrected, render, memory.
-	@tests/bench.sh
+	cargo bench --locked --bench latency

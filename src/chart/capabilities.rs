@@ -25,10 +25,7 @@ impl KubeVersion {
         if parts.len() < 2 {
             return None;
         }
-        let mut normalized: Vec<String> = parts.iter().map(u64::to_string).collect();
-        if normalized.len() == 2 {
-            normalized.push("0".to_owned());
-        }
+        let normalized: Vec<String> = parts.iter().map(u64::to_string).collect();
         let version = if text.starts_with('v') { text.to_owned() } else { format!("v{text}") };
         Some(Self {
             version,

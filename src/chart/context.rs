@@ -3,7 +3,7 @@
 
 use std::{any::Any, collections::BTreeMap, rc::Rc};
 
-use super::{Capabilities, Chart, Dependency, KubeVersion, Metadata, Release, files::Files};
+use super::{Capabilities, Chart, Dependency, KubeVersion, Metadata, Release, Template, files::Files};
 use crate::template::{List, ListKind, Map, MapKind, Object, Str, Value};
 
 fn map(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
@@ -76,7 +76,7 @@ pub(super) fn release(release: &Release) -> Value {
 pub(super) struct Entry {
     /// Such as `redis/templates/service.yaml`.
     pub name: String,
-    pub text: String,
+    pub template: Template,
     pub context: Map,
     pub base_path: String,
 }
@@ -120,7 +120,7 @@ pub(super) fn collect(
         }
         entries.push(Entry {
             name: format!("{path}/{}", template.name),
-            text: String::from_utf8_lossy(&template.data).into_owned(),
+            template: template.clone(),
             context: context.clone(),
             base_path: format!("{path}/templates"),
         });

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{Chart, ChartFile, Metadata, ignore::Rules};
+use super::{Chart, ChartFile, Metadata, Template, archive, ignore::Rules};
 use crate::{
     snapshot::{FileTree, ReadError},
     values::{self, ValuesError, yaml},
@@ -63,11 +63,13 @@ pub enum ChartError {
         /// The file.
         file: String,
     },
-    /// A packaged dependency; only folders are read so far.
-    #[error("{file}: packaged dependencies cannot be read yet; unpack it into a folder of the same name")]
-    Packaged {
+    /// A packaged chart cannot be unpacked.
+    #[error("{file}: the package cannot be read: {reason}")]
+    Package {
         /// The archive.
         file: String,
+        /// Why.
+        reason: String,
     },
     /// Dependencies are nested too deep.
     #[error("chart {chart}: charts are nested deeper than {MAX_DEPTH} levels")]
@@ -77,13 +79,18 @@ pub enum ChartError {
     },
 }
 
-type Files = Vec<(String, Arc<[u8]>)>;
+pub(super) type Files = Vec<(String, Arc<[u8]>)>;
 
 impl Chart {
-    /// Loads the chart in the folder `path` of `tree`, with the charts below
-    /// its `charts/`. `.helmignore` is honoured.
+    /// Loads the chart in the folder (or package) `path` of `tree`, with the
+    /// charts below its `charts/`. `.helmignore` is honoured in folders.
     pub fn load(tree: &dyn FileTree, path: &str) -> Result<Self, ChartError> {
         let read_error = |cause| ChartError::Read { chart: path.to_owned(), cause };
+        if path.ends_with(".tgz")
+            && let Some(data) = tree.read(path).map_err(read_error)?
+        {
+            return assemble(path, unpack(path, &data)?, 0);
+        }
         let prefix =
             if path.is_empty() || path == "." { String::new() } else { format!("{}/", path.trim_end_matches('/')) };
         let mut names = tree.list(prefix.trim_end_matches('/')).map_err(read_error)?;
@@ -107,6 +114,10 @@ impl Chart {
         }
         assemble(prefix.trim_end_matches('/'), files, 0)
     }
+}
+
+fn unpack(file: &str, data: &[u8]) -> Result<Files, ChartError> {
+    archive::unpack(data).map_err(|reason| ChartError::Package { file: file.to_owned(), reason })
 }
 
 fn text(folder: &str, name: &str, data: &[u8]) -> Result<String, ChartError> {
@@ -149,12 +160,12 @@ fn assemble(folder: &str, files: Files, depth: usize) -> Result<Chart, ChartErro
     };
     let mut inner: BTreeMap<String, Files> = BTreeMap::new();
     for (name, data) in files {
-        if let Some(rest) = name.strip_prefix("charts/") {
-            if !name.ends_with(".prov") {
-                let (child, rest) = rest.split_once('/').unwrap_or((rest, ""));
-                inner.entry(child.to_owned()).or_default().push((rest.to_owned(), data));
-                continue;
-            }
+        if let Some(rest) = name.strip_prefix("charts/")
+            && !name.ends_with(".prov")
+        {
+            let (child, rest) = rest.split_once('/').unwrap_or((rest, ""));
+            inner.entry(child.to_owned()).or_default().push((rest.to_owned(), data));
+            continue;
         }
         place(&mut chart, folder, name, data)?;
     }
@@ -164,10 +175,10 @@ fn assemble(folder: &str, files: Files, depth: usize) -> Result<Chart, ChartErro
         if child.starts_with(['_', '.']) {
             continue;
         }
-        if child.ends_with(".tgz") {
-            return Err(ChartError::Packaged { file: folder });
-        }
-        let files = files.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        let files = match files.as_slice() {
+            [(name, data)] if name.is_empty() && child.ends_with(".tgz") => unpack(&folder, data)?,
+            _ => files.into_iter().filter(|(name, _)| !name.is_empty()).collect(),
+        };
         chart.dependencies.push(assemble(&folder, files, depth + 1)?);
     }
     Ok(chart)
@@ -193,8 +204,8 @@ fn place(chart: &mut Chart, folder: &str, name: String, data: Arc<[u8]>) -> Resu
         }
         "requirements.lock" if chart.metadata.api_version != "v1" => {}
         _ if name.starts_with("templates/") => {
-            text(folder, &name, &data)?;
-            chart.templates.push(ChartFile { name, data });
+            let content = text(folder, &name, &data)?;
+            chart.templates.push(Template::new(name, content));
         }
         _ => chart.files.push(ChartFile { name, data }),
     }

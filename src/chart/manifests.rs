@@ -11,7 +11,8 @@ pub struct RenderedManifest {
     pub source: String,
     /// The document, byte for byte as helm prints it.
     pub text: String,
-    /// The same, parsed; whole numbers are whole.
+    /// The same, parsed; whole numbers are whole. `null` when the document holds
+    /// nothing but comments: helm prints such documents, but there is no object.
     pub body: Value,
 }
 

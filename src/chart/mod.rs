@@ -5,20 +5,23 @@
 //! number of renders. What comes from outside (cluster, time, randomness) is
 //! lent by the caller through [`RenderInputs`].
 
+mod archive;
 mod capabilities;
 mod context;
 mod dependencies;
 mod files;
 mod ignore;
+mod lint;
 mod load;
 mod manifests;
 mod metadata;
 mod render;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use capabilities::{Capabilities, KubeVersion};
 pub(crate) use ignore::path_match;
+pub use lint::{Finding, Severity, lint};
 pub use load::ChartError;
 pub use manifests::{RenderedManifest, is_test_hook, split_documents};
 pub use metadata::{Dependency, Maintainer, Metadata};
@@ -26,7 +29,10 @@ pub use render::{
     Clock, Entropy, InvalidValue, Lookup, LookupError, Release, RenderError, RenderInputs, Rendered, render,
 };
 
-use crate::values::{Table, Values};
+use crate::{
+    template::{Parsed, TemplateError},
+    values::{Table, Values},
+};
 
 /// A file of a chart.
 #[derive(Clone, Debug)]
@@ -37,12 +43,35 @@ pub struct ChartFile {
     pub data: Arc<[u8]>,
 }
 
+/// A template of a chart. It is parsed by the first render and kept for the
+/// others.
+#[derive(Clone, Debug)]
+struct Template {
+    name: String,
+    text: Arc<str>,
+    parsed: Arc<OnceLock<(String, Result<Parsed, TemplateError>)>>,
+}
+
+impl Template {
+    fn new(name: String, text: String) -> Self {
+        Self { name, text: text.into(), parsed: Arc::default() }
+    }
+
+    /// The template under its full name, such as `redis/templates/pvc.yaml`.
+    fn parse(&self, full_name: &str) -> Result<Parsed, TemplateError> {
+        let parse = || Parsed::new(full_name, &self.text);
+        let (known, parsed) = self.parsed.get_or_init(|| (full_name.to_owned(), parse()));
+        // A chart that is used twice, under an alias, has another name there.
+        if known == full_name { parsed.clone() } else { parse() }
+    }
+}
+
 /// A chart with its dependencies.
 #[derive(Clone, Debug)]
 pub struct Chart {
     metadata: Metadata,
     /// Below `templates/`.
-    templates: Vec<ChartFile>,
+    templates: Vec<Template>,
     /// All others that templates can read.
     files: Vec<ChartFile>,
     /// The defaults, parsed.
@@ -69,11 +98,6 @@ impl Chart {
         &self.values
     }
 
-    /// The templates, in the order of their paths.
-    pub fn templates(&self) -> &[ChartFile] {
-        &self.templates
-    }
-
     /// Files of this chart besides templates, values and metadata.
     pub fn files(&self) -> &[ChartFile] {
         &self.files
@@ -92,3 +116,6 @@ pub fn effective_values(chart: &Chart, given: &Values) -> Result<Table, dependen
     let processed = dependencies::process(chart, given.table(), &mut warnings)?;
     dependencies::coalesce(&processed, given.table().clone(), false)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     template::{Execution, Host, Limits, MapKind, Str, TemplateError, TemplateSet, Value},
-    values::{self, Location, Table, Values, ValuesFile, yaml::YamlError},
+    values::{self, Origin, Table, Values, ValuesFile, yaml::YamlError},
 };
 
 /// What templates see as `.Release`.
@@ -95,17 +95,18 @@ pub struct InvalidValue {
     pub chart: String,
     /// The path, such as `redis.appendfsync`.
     pub path: String,
-    /// What the schema wants.
+    /// What the schema wants. Never quotes the value.
     pub message: String,
-    /// Where it was set; `None` for flags and for what is missing everywhere.
-    pub location: Option<Location>,
+    /// Where it was set.
+    pub origin: Origin,
 }
 
 impl std::fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.location {
-            Some(location) => write!(f, "{location}: ")?,
-            None => write!(f, "chart {}: ", self.chart)?,
+        match &self.origin {
+            Origin::File(location) => write!(f, "{location}: ")?,
+            Origin::Flag => f.write_str("a --set flag: ")?,
+            Origin::Elsewhere => write!(f, "chart {}: ", self.chart)?,
         }
         let path = if self.path.is_empty() { "the values" } else { &self.path };
         write!(f, "{path}: {}", self.message)
@@ -168,8 +169,12 @@ pub enum RenderError {
     },
 }
 
-/// The line of the document an error is about, with the place marked.
+/// The line of the document an error is about, with the place marked. Nothing
+/// of a Secret is shown.
 fn excerpt(text: &str, cause: &YamlError) -> String {
+    if text.lines().any(|line| line.trim_start().starts_with("kind:") && line.contains("Secret")) {
+        return "\n  (a Secret; its text is not shown)".to_owned();
+    }
     match text.lines().nth(cause.line.saturating_sub(1)) {
         Some(line) => {
             let shown: String = line.chars().take(160).collect();
@@ -223,19 +228,7 @@ pub fn render(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<Rendered, Rend
         return Err(RenderError::MissingDependencies { chart: name.clone(), missing });
     }
     let mut warnings = Vec::new();
-    let processed = dependencies::process(chart, inputs.values.table(), &mut warnings)?;
-    let values = dependencies::coalesce(&processed, inputs.values.table().clone(), false)?;
-    check_schemas(&processed, &values, inputs.values)?;
-    let kube = &inputs.capabilities.kube_version;
-    let wanted = &processed.metadata.kube_version;
-    if !wanted.is_empty() && !kube.satisfies(wanted) {
-        return Err(RenderError::KubeVersion {
-            chart: name.clone(),
-            wanted: wanted.clone(),
-            found: kube.version.clone(),
-        });
-    }
-    let mut files = execute(&processed, &values, inputs)?;
+    let (processed, mut files) = prepare_and_execute(chart, inputs, &mut warnings)?;
     let notes_name = format!("{name}/templates/NOTES.txt");
     let notes = files.remove(&notes_name);
     files.retain(|name, _| !name.ends_with("NOTES.txt"));
@@ -247,6 +240,32 @@ pub fn render(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<Rendered, Rend
     let mut crds = Vec::new();
     collect_crds(&processed, name, &mut crds);
     Ok(Rendered { manifests, hooks, crds, notes, warnings })
+}
+
+/// The output of every template by its name, before it is split and sorted.
+pub(super) fn render_files(chart: &Chart, inputs: &RenderInputs<'_>) -> Result<BTreeMap<String, String>, RenderError> {
+    prepare_and_execute(chart, inputs, &mut Vec::new()).map(|(_, files)| files)
+}
+
+fn prepare_and_execute(
+    chart: &Chart,
+    inputs: &RenderInputs<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(Chart, BTreeMap<String, String>), RenderError> {
+    let processed = dependencies::process(chart, inputs.values.table(), warnings)?;
+    let values = dependencies::coalesce(&processed, inputs.values.table().clone(), false)?;
+    check_schemas(&processed, &values, inputs.values)?;
+    let kube = &inputs.capabilities.kube_version;
+    let wanted = &processed.metadata.kube_version;
+    if !wanted.is_empty() && !kube.satisfies(wanted) {
+        return Err(RenderError::KubeVersion {
+            chart: chart.metadata.name.clone(),
+            wanted: wanted.clone(),
+            found: kube.version.clone(),
+        });
+    }
+    let files = execute(&processed, &values, inputs)?;
+    Ok((processed, files))
 }
 
 /// Executes all templates, those of the deepest charts first; the outputs by
@@ -265,10 +284,10 @@ fn execute(chart: &Chart, values: &Table, inputs: &RenderInputs<'_>) -> Result<B
     let mut seen = BTreeSet::new();
     entries.retain(|entry| seen.insert(entry.name.clone()));
     for entry in &entries {
-        set.add(&entry.name, &entry.text)?;
+        set.add_parsed(&entry.template.parse(&entry.name)?);
     }
     let host = Lender(inputs);
-    let mut execution = Execution::new(&set, &host, inputs.limits);
+    let mut execution = Execution::new(set, &host, inputs.limits);
     let mut outputs = BTreeMap::new();
     for entry in &entries {
         let base = entry.name.rsplit('/').next().unwrap_or_default();
@@ -313,13 +332,16 @@ fn check_schema(
             .map_err(|reason| RenderError::Schema { chart: name.clone(), reason })?;
         for violation in violations {
             let pointer = format!("{prefix}{}", violation.pointer);
-            let own = ValuesFile { name: format!("{name}/values.yaml"), text: chart.values_text.clone() };
-            let location = given
-                .locate(&pointer)
-                .or_else(|| values::locate(&own, &violation.pointer))
-                .filter(|_| !pointer.is_empty());
+            let origin = match given.origin(&pointer) {
+                Origin::Elsewhere => {
+                    let own = ValuesFile { name: format!("{name}/values.yaml"), text: chart.values_text.clone() };
+                    let found = values::locate(&own, &violation.pointer).filter(|_| !pointer.is_empty());
+                    found.map_or(Origin::Elsewhere, Origin::File)
+                }
+                origin => origin,
+            };
             let path = pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
-            invalid.push(InvalidValue { chart: name.clone(), path, message: violation.message, location });
+            invalid.push(InvalidValue { chart: name.clone(), path, message: violation.message, origin });
         }
     }
     for child in &chart.dependencies {

@@ -9,7 +9,7 @@ use crate::{
     diff::Redactor,
     environment::Environment,
     plan::{self, Inputs, Plan, Policy, RedisFacts, Verb},
-    reconcile::{DryRuns, Observer, Watches, desired_state, facts, live_context},
+    reconcile::{DryRuns, Observer, Questions, Watches, desired_state, facts, live_context},
     snapshot::Snapshot,
 };
 
@@ -52,7 +52,9 @@ async fn plan_once(config: &Config, environment: &Environment, snapshot: &Snapsh
     let cluster = Cluster::connect(&connection, std::sync::Arc::new(|_, _| {})).await?;
     let desired = {
         let (cluster, environment, snapshot) = (cluster.clone(), environment.clone(), snapshot.clone());
-        live_context(cluster, move |context| desired_state(&environment, &snapshot, context)).await.map_err(unusable)?
+        live_context(cluster, &Questions::default(), move |context| desired_state(&environment, &snapshot, context))
+            .await
+            .map_err(unusable)?
     };
     let name = InventoryName {
         environment: environment.name.to_string(),

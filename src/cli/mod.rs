@@ -19,6 +19,7 @@ use crate::{
 
 mod diff;
 pub mod folder;
+pub mod lint;
 mod render;
 mod run;
 mod source;
@@ -56,6 +57,8 @@ enum Verb {
     Validate(validate::Validate),
     /// Render a chart as `helm template` does.
     Template(Box<template::TemplateArgs>),
+    /// Check a chart as `helm lint` does.
+    Lint(Box<lint::LintArgs>),
 }
 
 /// How a verb prints.
@@ -176,6 +179,9 @@ fn dispatch(verb: Verb, out: &mut dyn Write) -> Result<u8, CliError> {
             Ok(valid) => Ok(u8::from(!valid)),
             Err(cause) => Err(CliError::Io { what: "print", cause }),
         },
+        Verb::Lint(verb) => {
+            lint::run(&verb, out).map(|passed| u8::from(!passed)).map_err(|error| CliError::Template(Box::new(error)))
+        }
         Verb::Template(verb) => {
             template::run(&verb, out).map(|()| 0).map_err(|error| CliError::Template(Box::new(error)))
         }

@@ -223,7 +223,7 @@ fn release_name(given: Option<&str>, template: Option<&str>) -> Result<String, T
         (None, Some(template)) => {
             let mut set = TemplateSet::default();
             set.add("name-template", template).map_err(TemplateCommandError::NameTemplate)?;
-            let bytes = Execution::new(&set, &NameHost, Limits::default())
+            let bytes = Execution::new(set, &NameHost, Limits::default())
                 .run("name-template", &Value::Nil)
                 .map_err(TemplateCommandError::NameTemplate)?;
             String::from_utf8_lossy(&bytes).into_owned()

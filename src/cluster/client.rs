@@ -10,6 +10,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body, core::Status};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::{
     discovery::{Discovery, Kind},
@@ -19,6 +20,10 @@ use crate::{resource::ObjectKey, telemetry::Verb};
 
 /// The deadline of every request that is not a watch.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Requests under way at once, so that many environments do not open a connection
+/// for each of theirs: the API server is no faster for it.
+const CONCURRENCY: usize = 16;
 
 /// The field manager of everything the daemon applies.
 pub const FIELD_MANAGER: &str = "redis-gitops";
@@ -47,6 +52,7 @@ struct Inner {
     address: String,
     discovery: RwLock<Arc<Discovery>>,
     observer: RequestObserver,
+    turns: Semaphore,
 }
 
 impl Cluster {
@@ -58,7 +64,8 @@ impl Cluster {
         let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client =
             Client::try_from(config).map_err(|error| ClusterError::Configuration { message: error.to_string() })?;
-        let inner = Inner { client, address, discovery: RwLock::default(), observer };
+        let inner =
+            Inner { client, address, discovery: RwLock::default(), observer, turns: Semaphore::new(CONCURRENCY) };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.discover().await?;
         Ok(cluster)
@@ -106,6 +113,8 @@ impl Cluster {
         operation: &str,
         request: Request<Vec<u8>>,
     ) -> Result<Value, ClusterError> {
+        // The semaphore is never closed. Its deadline begins with the request itself.
+        let _turn = self.inner.turns.acquire().await;
         match tokio::time::timeout(DEADLINE, self.exchange(verb, operation, request)).await {
             Ok(answer) => answer,
             Err(_) => {

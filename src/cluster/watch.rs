@@ -124,7 +124,11 @@ impl Store {
         true
     }
 
+    /// The version that is known already, such as that of our own write, is no change.
     fn changed(&self, key: ObjectKey, object: Value) {
+        if self.get(&key).is_some_and(|known| is_same(&object, &known)) {
+            return;
+        }
         if self.keep(key.clone(), object)
             && let Some(object) = self.get(&key)
         {
@@ -172,6 +176,11 @@ fn version(object: &Value) -> Option<u64> {
 fn is_older(object: &Value, known: &Value) -> bool {
     let same = object.pointer("/metadata/uid") == known.pointer("/metadata/uid");
     matches!((version(object), version(known)), (Some(new), Some(old)) if same && new < old)
+}
+
+fn is_same(object: &Value, known: &Value) -> bool {
+    let both = |pointer: &str| object.pointer(pointer).is_some_and(|own| known.pointer(pointer) == Some(own));
+    both("/metadata/uid") && both("/metadata/resourceVersion")
 }
 
 fn is_newer_than(object: &Value, resource_version: &str) -> bool {
@@ -343,11 +352,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_already_wakes_nobody() {
+        let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let store = Store::new(Arc::new(move |_, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+        }));
+        store.put(key(), object("12"));
+        store.changed(key(), object("12"));
+        assert_eq!(told.load(Ordering::SeqCst), 0, "our own write");
+        store.changed(key(), object("13"));
+        assert_eq!(told.load(Ordering::SeqCst), 1, "somebody else's");
+    }
+
+    #[test]
     fn a_fresh_list_drops_what_is_gone_but_not_what_is_newer() {
         let store = Store::new(Arc::new(|_, _| {}));
         let scope =
-            Scope { api_version: "v1".into(), kind: "Service".into(), namespace: None, selector: String::new() };
+            Scope { api_version: "v1".into(), kind: "Service".into(), namespace: None, selector: "mine".into() };
+        let others = Scope { selector: "mine=no".into(), ..scope.clone() };
         store.put(key(), object("12"));
+        store.retain(&others, "", &BTreeSet::new(), "20");
+        assert!(store.get(&key()).is_some(), "the list was of other objects");
         store.retain(&scope, "", &BTreeSet::new(), "11");
         assert!(store.get(&key()).is_some(), "written after the list was taken");
         store.retain(&scope, "", &BTreeSet::new(), "20");

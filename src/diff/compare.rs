@@ -12,7 +12,7 @@ use super::{
     lists::{ListKind, Lists},
     managers::{self, ManagerEntry},
     normal,
-    redact::Redactor,
+    redact::{LAST_APPLIED, Redactor},
 };
 use crate::{
     difference::{Difference, DriftClass, Writer},
@@ -70,7 +70,8 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn add(&mut self, path: &[Step], class: DriftClass, live: Option<&Value>, desired: Option<&Value>) {
-        let writer = managers::writer_of(self.entries, path);
+        let writer =
+            managers::writer_of(self.entries, path).or_else(|| managers::unnamed_scale(self.entries, path, live));
         self.add_by(path, class, live, desired, writer);
     }
 
@@ -196,10 +197,20 @@ fn steps(kind: &ListKind, lists: &[&Vec<Value>]) -> Vec<Step> {
 /// each with its last writer.
 fn undeclared(desired: &Value, live: &Value, entries: &[ManagerEntry]) -> Vec<(Vec<Step>, Writer)> {
     let mut found: Vec<(Vec<Step>, Writer)> = Vec::new();
+    let applied = last_applied(live);
     for entry in entries.iter().filter(|entry| entry.is_foreign()) {
         let mut paths = Vec::new();
-        unstated(&entry.fields, Some(desired), live, &mut Vec::new(), &mut paths);
+        let mut unstated = Unstated { live, path: Vec::new(), found: &mut paths };
+        unstated.collect(&entry.fields, Some(desired), live);
         for path in paths {
+            // A client-side apply owns the defaults too; what it stated it has written down.
+            if entry.writer.manager == managers::CLIENT_SIDE
+                && let Some(applied) = &applied
+                && !is_last_applied(&path)
+                && path.iter().try_fold(applied, |value, step| step.of(value)).is_none()
+            {
+                continue;
+            }
             match found.iter_mut().find(|(known, _)| *known == path) {
                 Some((_, writer)) if writer.time < entry.writer.time => *writer = entry.writer.clone(),
                 Some(_) => {}
@@ -210,26 +221,45 @@ fn undeclared(desired: &Value, live: &Value, entries: &[ManagerEntry]) -> Vec<(V
     found
 }
 
-fn unstated(owned: &FieldSet, desired: Option<&Value>, live: &Value, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
-    for (step, below) in owned.children() {
-        let Some(value) = step.of(live) else { continue };
-        path.push(step.clone());
-        if !is_server_side(path) && !is_tolerated(path, value) {
-            let stated = desired.and_then(|desired| step.of(desired));
-            let leaf = below.children().next().is_none();
-            match (step, stated) {
-                // An item of a list, or a leaf: as a whole.
-                (Step::Key(_) | Step::Member(_) | Step::Index(_), None) => found.push(path.clone()),
-                (_, None) if leaf => {
-                    if !normal::is_default(path, value) {
-                        found.push(path.clone());
+/// Walks a manager's fields for those that Git does not state.
+struct Unstated<'a> {
+    live: &'a Value,
+    path: Vec<Step>,
+    found: &'a mut Vec<Vec<Step>>,
+}
+
+impl Unstated<'_> {
+    fn collect(&mut self, owned: &FieldSet, desired: Option<&Value>, live: &Value) {
+        for (step, below) in owned.children() {
+            let Some(value) = step.of(live) else { continue };
+            self.path.push(step.clone());
+            if !is_server_side(&self.path) && !is_tolerated(&self.path, value) {
+                let stated = desired.and_then(|desired| step.of(desired));
+                let leaf = below.children().next().is_none();
+                match (step, stated) {
+                    // An item of a list, or a leaf: as a whole.
+                    (Step::Key(_) | Step::Member(_) | Step::Index(_), None) => self.found.push(self.path.clone()),
+                    (_, None) if leaf => {
+                        if !normal::is_default(self.live, &self.path, value) {
+                            self.found.push(self.path.clone());
+                        }
                     }
+                    _ => self.collect(below, stated, value),
                 }
-                _ => unstated(below, stated, value, path, found),
             }
+            self.path.pop();
         }
-        path.pop();
     }
+}
+
+/// What the last client-side apply stated.
+fn last_applied(live: &Value) -> Option<Value> {
+    let text = live.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str()?;
+    serde_json::from_str(text).ok()
+}
+
+fn is_last_applied(path: &[Step]) -> bool {
+    matches!(path.last(), Some(Step::Field(name)) if name == LAST_APPLIED)
 }
 
 /// Fields that the API server or a controller writes for itself.
@@ -277,4 +307,113 @@ pub fn stated_differences(
     differences.sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     differences.dedup_by(|a, b| a.path == b.path);
     differences
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::difference::DriftClass::{Changed, Extra, Foreign, Missing, Overridden, Undeclared};
+
+    fn found(desired: Value, live: Value, merged: Value) -> Vec<(DriftClass, String)> {
+        let redactor = Redactor::new(b"key", []).expect("no secrets");
+        let manifest = Manifest::from_body("t.yaml", desired).expect("an object");
+        compare(&manifest, &live, &merged, &redactor).into_iter().map(|d| (d.class, d.path)).collect()
+    }
+
+    fn object(spec: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "redis"}, "spec": spec})
+    }
+
+    fn owned(mut object: Value, manager: &str, operation: &str, fields: Value) -> Value {
+        let entry = json!({"manager": manager, "operation": operation, "fieldsV1": fields});
+        match object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) {
+            Some(entries) => entries.push(entry),
+            None => object["metadata"]["managedFields"] = json!([entry]),
+        }
+        object
+    }
+
+    #[test]
+    fn the_dry_run_answer_decides_what_an_apply_changes() {
+        let live = object(json!({"replicas": 0, "paused": true, "template": {"spec": {"containers": [
+            {"name": "side", "image": "a"}, {"name": "redis", "image": "old", "args": ["x", "y"]}]}}}));
+        let merged = object(json!({"replicas": 1, "minReadySeconds": 5, "template": {"spec": {"containers": [
+            {"name": "redis", "image": "new", "args": ["x", "z"]}]}}}));
+        assert_eq!(
+            found(merged.clone(), live, merged),
+            [
+                (Missing, "spec.minReadySeconds".to_owned()),
+                (Extra, "spec.paused".to_owned()),
+                (Changed, "spec.replicas".to_owned()),
+                (Changed, "spec.template.spec.containers[redis].args[1]".to_owned()),
+                (Changed, "spec.template.spec.containers[redis].image".to_owned()),
+                (Extra, "spec.template.spec.containers[side]".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_server_writes_is_no_difference() {
+        let mut live = object(json!({"replicas": 1}));
+        let mut merged = live.clone();
+        for (object, value) in [(&mut live, "1"), (&mut merged, "2")] {
+            object["status"] = json!({"replicas": value});
+            for name in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
+                object["metadata"][name] = json!(value);
+            }
+        }
+        assert_eq!(found(object(json!({"replicas": 1})), live, merged), []);
+    }
+
+    #[test]
+    fn keys_come_from_managed_fields_where_the_api_is_not_known() {
+        let list = |value: u32| object(json!({"things": [{"id": "b", "v": 1}, {"id": "a", "v": value}]}));
+        let fields = json!({"f:spec": {"f:things": {"k:{\"id\":\"a\"}": {"f:v": {}}}}});
+        let live = owned(list(1), managers::MANAGER, "Apply", fields.clone());
+        let merged = owned(list(2), managers::MANAGER, "Apply", fields);
+        assert_eq!(found(list(2), live, merged), [(Changed, "spec.things[a].v".to_owned())]);
+    }
+
+    #[test]
+    fn fields_of_others_that_git_does_not_state_are_undeclared_or_foreign() {
+        let spec = json!({"replicas": 1, "paused": true, "minReadySeconds": 5, "revisionHistoryLimit": 10});
+        let ours = json!({"f:spec": {"f:replicas": {}, "f:paused": {}}});
+        let theirs = json!({"f:spec": {"f:replicas": {}, "f:paused": {}, "f:minReadySeconds": {},
+            "f:revisionHistoryLimit": {}, "f:gone": {}}, "f:status": {"f:x": {}}});
+        let live = owned(owned(object(spec), managers::MANAGER, "Apply", ours), "kubectl-edit", "Update", theirs);
+        assert_eq!(
+            found(object(json!({"replicas": 1})), live.clone(), live),
+            [(Undeclared, "spec.minReadySeconds".to_owned()), (Foreign, "spec.paused".to_owned())]
+        );
+    }
+
+    #[test]
+    fn what_admission_changed_of_a_stated_field_is_overridden() {
+        let desired =
+            object(json!({"replicas": 1, "paused": false, "selector": {"a": "b"}, "limits": {"cpu": "1000m"},
+            "port": 6379, "args": ["x"]}));
+        let merged = object(json!({"replicas": 2, "selector": {"a": "b", "c": "d"}, "limits": {"cpu": "1"},
+            "port": "6379", "args": ["x", "injected"]}));
+        assert_eq!(
+            found(desired, merged.clone(), merged),
+            [
+                (Overridden, "spec.args".to_owned()),
+                (Overridden, "spec.port".to_owned()),
+                (Overridden, "spec.replicas".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn values_of_a_secret_never_show() {
+        let secret = |value: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"p": value}});
+        let redactor = Redactor::new(b"key", []).expect("no secrets");
+        let manifest = Manifest::from_body("t.yaml", secret("Yg==")).expect("an object");
+        let found = compare(&manifest, &secret("YQ=="), &secret("Yg=="), &redactor);
+        let text = serde_json::to_string(&found).expect("JSON");
+        assert!(text.contains("<redacted ") && !text.contains("YQ==") && !text.contains("Yg=="), "{text}");
+        assert_ne!(found[0].live, found[0].desired);
+    }
 }

@@ -77,7 +77,7 @@ impl Step {
         match self {
             Self::Field(name) => value.get(name),
             Self::Index(index) => value.get(index),
-            Self::Member(json) => value.as_array()?.iter().find(|item| item.to_string() == *json),
+            Self::Member(json) => value.as_array()?.iter().find(|item| is_json(item, json)),
             Self::Key(keys) => value.as_array()?.iter().find(|item| Self::matches(keys, item)),
         }
     }
@@ -87,7 +87,7 @@ impl Step {
         let mut matched = false;
         for (name, json) in keys {
             match item.get(name) {
-                Some(found) if found.to_string() == *json => matched = true,
+                Some(found) if is_json(found, json) => matched = true,
                 None if item.is_object() => {}
                 _ => return false,
             }
@@ -111,6 +111,12 @@ impl fmt::Display for Step {
             }
         }
     }
+}
+
+/// Whether `json` is the canonical form of `value`.
+fn is_json(value: &Value, json: &str) -> bool {
+    let text = value.to_string();
+    text == json
 }
 
 /// A path as a person writes it: `spec.template.spec.containers[redis].image`.
@@ -281,6 +287,93 @@ impl FieldSet {
             path.push(step.clone());
             child.collect(path, found);
             path.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::btree_map, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+
+    fn sets() -> impl Strategy<Value = FieldSet> {
+        let step = prop_oneof![
+            "[a-c]".prop_map(|name| Step::field(&name)),
+            "[a-c]".prop_map(|name| Step::Key(BTreeMap::from([("name".to_owned(), Value::from(name).to_string())]))),
+            "[a-c]".prop_map(|member| Step::Member(Value::from(member).to_string())),
+            (0_usize..3).prop_map(Step::Index),
+        ];
+        // A set that is only its own root names no path of an object.
+        let root = |set| FieldSet { member: false, children: BTreeMap::from([(Step::field("spec"), set)]) };
+        let leaf = Just(FieldSet { member: true, children: BTreeMap::new() });
+        leaf.prop_recursive(3, 24, 3, move |inner| {
+            (any::<bool>(), btree_map(step.clone(), inner, 1..4))
+                .prop_map(|(member, children)| FieldSet { member, children })
+        })
+        .prop_map(root)
+    }
+
+    #[test]
+    fn paths_read_as_people_write_them() {
+        let object = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"redis\"}": {
+                ".": {}, "f:image": {}, "f:ports": {"k:{\"containerPort\":6379,\"protocol\":\"TCP\"}": {".": {}}},
+                "f:args": {"i:0": {}}}}}}},
+            "f:metadata": {"f:annotations": {"f:a.b/c": {}}, "f:finalizers": {"v:\"x\"": {}}}, "?:unknown": {}});
+        let paths: Vec<_> = FieldSet::from_fields_v1(&object).paths().iter().map(|path| path_text(path)).collect();
+        assert_eq!(
+            paths,
+            [
+                "metadata.annotations[a.b/c]",
+                "metadata.finalizers[x]",
+                "spec.template.spec.containers[redis]",
+                "spec.template.spec.containers[redis].args[0]",
+                "spec.template.spec.containers[redis].image",
+                "spec.template.spec.containers[redis].ports[6379/TCP]",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_defaulted_key_may_be_left_out_of_an_item() {
+        let ports = json!([{"containerPort": 6379, "protocol": "UDP"}, {"containerPort": 6379}]);
+        let step = Step::parse("k:{\"containerPort\":6379,\"protocol\":\"TCP\"}").expect("a key");
+        assert_eq!(step.of(&ports), Some(&json!({"containerPort": 6379})));
+        let other = Step::parse("k:{\"containerPort\":6380,\"protocol\":\"TCP\"}").expect("a key");
+        assert_eq!(other.of(&ports), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn reading_is_the_reverse_of_writing(set in sets()) {
+            prop_assert_eq!(FieldSet::from_fields_v1(&set.to_fields_v1()), set);
+        }
+
+        #[test]
+        fn sets_behave_as_sets_of_paths(a in sets(), b in sets()) {
+            let paths = |set: &FieldSet| set.paths().into_iter().collect::<std::collections::BTreeSet<_>>();
+            prop_assert_eq!(paths(&a.union(&b)), &paths(&a) | &paths(&b));
+            prop_assert_eq!(paths(&a.difference(&b)), &paths(&a) - &paths(&b));
+            prop_assert_eq!(paths(&a.intersection(&b)), &paths(&a) & &paths(&b));
+            prop_assert!(a.difference(&a).is_empty());
+        }
+
+        #[test]
+        fn a_removed_path_is_gone_with_everything_below(set in sets()) {
+            for path in set.paths() {
+                let mut rest = set.clone();
+                rest.remove(&path);
+                prop_assert!(!rest.touches(&path) || path.is_empty());
+                prop_assert_eq!(rest.paths().iter().filter(|left| left.starts_with(&path)).count(), 0);
+            }
+        }
+
+        #[test]
+        fn anything_that_is_no_set_reads_as_one(text in "[fkvi.:{}\"a-c0-9]{0,12}") {
+            let _ = FieldSet::from_fields_v1(&json!({ text.as_str(): {} })).to_fields_v1();
         }
     }
 }

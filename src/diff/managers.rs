@@ -29,7 +29,7 @@ const CONTROLLERS: [&str; 8] = [
 /// Managers that applied whole objects before us: client-side kubectl, Helm,
 /// and the entry the API server makes for objects older than field tracking.
 const ADOPTED: [&str; 8] = [
-    "kubectl-client-side-apply",
+    CLIENT_SIDE,
     "kubectl-create",
     "kubectl-replace",
     "kubectl",
@@ -38,6 +38,9 @@ const ADOPTED: [&str; 8] = [
     "helm-controller",
     "before-first-apply",
 ];
+
+/// The manager of `kubectl apply` without `--server-side`.
+pub(super) const CLIENT_SIDE: &str = "kubectl-client-side-apply";
 
 /// One entry of `metadata.managedFields`.
 #[derive(Clone, Debug)]
@@ -134,6 +137,21 @@ pub(super) fn writer_of(entries: &[ManagerEntry], path: &[Step]) -> Option<Write
         .map(|entry| entry.writer.clone())
 }
 
+/// The writer of `spec.replicas: 0` that nobody owns: a write to the scale
+/// subresource. Its zero is left out of the subresource's own form, so the
+/// server takes the field from its owner and records no new one.
+pub(super) fn unnamed_scale(entries: &[ManagerEntry], path: &[Step], live: Option<&Value>) -> Option<Writer> {
+    let replicas = [Step::field("spec"), Step::field("replicas")];
+    let zero = live.and_then(Value::as_i64) == Some(0);
+    let owned = entries.iter().any(|entry| entry.fields.touches(&replicas));
+    (path == replicas && zero && !owned).then(|| Writer {
+        manager: "unnamed".to_owned(),
+        operation: "Update".to_owned(),
+        subresource: "scale".to_owned(),
+        time: None,
+    })
+}
+
 /// `metadata.managedFields` of `live` with everything at and below the paths of
 /// `roots` moved to our entry, from whichever foreign entries own it. What
 /// nobody owns (a default of the server) becomes ours as well, so that the
@@ -192,4 +210,112 @@ fn rewrite(live: &Value, roots: &FieldSet, whole: impl Fn(&ManagerEntry) -> bool
         }),
     }
     Some(Value::Array(kept.iter().map(ManagerEntry::write).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(entries: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "redis", "managedFields": entries},
+            "spec": {"replicas": 3, "strategy": {"rollingUpdate": {"maxSurge": "25%"}}}})
+    }
+
+    fn managed(manager: &str, operation: &str, subresource: &str, fields: Value) -> Value {
+        let mut entry = json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1",
+            "fieldsType": "FieldsV1", "fieldsV1": fields, "time": "2026-01-01T00:00:00Z"});
+        if !subresource.is_empty() {
+            entry["subresource"] = json!(subresource);
+        }
+        entry
+    }
+
+    fn owners(fields: &Value) -> Vec<(String, Value)> {
+        let owner =
+            |entry: &Value| (entry["manager"].as_str().unwrap_or_default().to_owned(), entry["fieldsV1"].clone());
+        fields.as_array().map(|entries| entries.iter().map(owner).collect()).unwrap_or_default()
+    }
+
+    fn roots(paths: &[&[&str]]) -> FieldSet {
+        let mut set = FieldSet::default();
+        for path in paths {
+            set.insert(&path.iter().map(|name| Step::field(name)).collect::<Vec<_>>());
+        }
+        set
+    }
+
+    #[test]
+    fn adoption_moves_whole_managers_and_leaves_status_and_controllers() {
+        let live = object(json!([
+            managed("kubectl-client-side-apply", "Update", "", json!({"f:spec": {"f:replicas": {}}})),
+            managed("helm", "Apply", "", json!({"f:spec": {"f:paused": {}}, "f:status": {"f:x": {}}})),
+            managed("kube-controller-manager", "Update", "status", json!({"f:status": {"f:replicas": {}}})),
+            managed("kubectl-edit", "Update", "", json!({"f:spec": {"f:minReadySeconds": {}}})),
+        ]));
+        let fields = adoption(&live).expect("something to adopt");
+        assert_eq!(
+            owners(&fields),
+            [
+                ("kube-controller-manager".to_owned(), json!({"f:status": {"f:replicas": {}}})),
+                ("kubectl-edit".to_owned(), json!({"f:spec": {"f:minReadySeconds": {}}})),
+                (MANAGER.to_owned(), json!({"f:spec": {"f:paused": {}, "f:replicas": {}}})),
+            ]
+        );
+        assert_eq!(fields[2]["operation"], "Apply");
+    }
+
+    #[test]
+    fn there_is_nothing_to_adopt_of_what_we_applied() {
+        let own = managed(MANAGER, "Apply", "", json!({"f:spec": {"f:replicas": {}}}));
+        assert_eq!(adoption(&object(json!([own]))), None);
+        assert_eq!(adoption(&object(json!([]))), None);
+        assert_eq!(take_over(&object(json!([])), &FieldSet::default()), None);
+    }
+
+    #[test]
+    fn taking_over_moves_only_what_is_below_the_roots() {
+        let live = object(json!([
+            managed(MANAGER, "Apply", "", json!({"f:spec": {"f:replicas": {}}})),
+            managed(
+                "kubectl-edit",
+                "Update",
+                "",
+                json!({"f:spec": {"f:paused": {}, "f:strategy": {"f:rollingUpdate":
+                {".": {}, "f:maxSurge": {}}}}})
+            ),
+        ]));
+        let fields = take_over(&live, &roots(&[&["spec", "strategy", "rollingUpdate"]])).expect("something moves");
+        assert_eq!(
+            owners(&fields),
+            [
+                (
+                    MANAGER.to_owned(),
+                    json!({"f:spec": {"f:replicas": {}, "f:strategy": {"f:rollingUpdate": {".": {}, "f:maxSurge": {}}}}})
+                ),
+                ("kubectl-edit".to_owned(), json!({"f:spec": {"f:paused": {}}})),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_default_that_nobody_owns_becomes_ours() {
+        let live = object(json!([managed(MANAGER, "Apply", "", json!({"f:spec": {"f:replicas": {}}}))]));
+        let fields = take_over(&live, &roots(&[&["spec", "strategy", "rollingUpdate"]])).expect("something moves");
+        let expected =
+            json!({"f:spec": {"f:replicas": {}, "f:strategy": {"f:rollingUpdate": {".": {}, "f:maxSurge": {}}}}});
+        assert_eq!(owners(&fields), [(MANAGER.to_owned(), expected)]);
+    }
+
+    #[test]
+    fn the_writer_is_the_last_other_owner() {
+        let mut first = managed("kubectl-edit", "Update", "", json!({"f:spec": {"f:replicas": {}}}));
+        first["time"] = json!("2025-01-01T00:00:00Z");
+        let scale = managed("kubectl", "Update", "scale", json!({"f:spec": {"f:replicas": {}}}));
+        let own = managed(MANAGER, "Apply", "", json!({"f:spec": {"f:replicas": {}}}));
+        let path = [Step::field("spec"), Step::field("replicas")];
+        let writer =
+            |entries: Value| writer_of(&super::entries(&object(entries)), &path).map(|writer| writer.to_string());
+        assert_eq!(writer(json!([first, scale, own])).as_deref(), Some("kubectl (scale) at 2026-01-01T00:00:00Z"));
+        assert_eq!(writer(json!([own])), None);
+    }
 }

@@ -124,8 +124,9 @@ pub(super) fn is_zero(value: &Value) -> bool {
 /// Whether `value` at `path` is what the API server sets when nobody states it,
 /// so that taking it away would bring the same back. Client-side appliers own
 /// such fields without anybody having written them.
-pub(super) fn is_default(path: &[Step], value: &Value) -> bool {
-    let Some(Step::Field(name)) = path.last() else { return false };
+pub(super) fn is_default(object: &Value, path: &[Step], value: &Value) -> bool {
+    let Some((Step::Field(name), parents)) = path.split_last() else { return false };
+    let beside = |name: &str| parents.iter().try_fold(object, |value, step| step.of(value))?.get(name);
     let parent = path.iter().rev().nth(1).and_then(|step| match step {
         Step::Field(name) => Some(name.as_str()),
         _ => None,
@@ -137,6 +138,12 @@ pub(super) fn is_default(path: &[Step], value: &Value) -> bool {
         }
         (name, Value::Object(fields)) if fields.is_empty() => !name.ends_with("elector"),
         (_, Value::Array(items)) => items.is_empty(),
+        ("imagePullPolicy", Value::String(policy)) => {
+            let image = beside("image").and_then(Value::as_str).unwrap_or_default();
+            policy == if is_moving(image) { "Always" } else { "IfNotPresent" }
+        }
+        ("targetPort", port) => beside("port") == Some(port),
+        ("suspend", Value::Bool(suspended)) => !suspended,
         ("type", Value::String(text)) => match parent {
             Some("strategy" | "updateStrategy") => text == "RollingUpdate",
             Some("spec") => text == "ClusterIP",
@@ -149,10 +156,15 @@ pub(super) fn is_default(path: &[Step], value: &Value) -> bool {
     }
 }
 
-const DEFAULT_TEXTS: [(&str, &str); 20] = [
+/// Whether an image is named without a fixed version: no tag, or `latest`.
+fn is_moving(image: &str) -> bool {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    !name.contains('@') && name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+const DEFAULT_TEXTS: [(&str, &str); 19] = [
     ("terminationMessagePath", "/dev/termination-log"),
     ("terminationMessagePolicy", "File"),
-    ("imagePullPolicy", "IfNotPresent"),
     ("dnsPolicy", "ClusterFirst"),
     ("restartPolicy", "Always"),
     ("schedulerName", "default-scheduler"),
@@ -172,7 +184,10 @@ const DEFAULT_TEXTS: [(&str, &str); 20] = [
     ("concurrencyPolicy", "Allow"),
 ];
 
-const DEFAULT_NUMBERS: [(&str, i64); 10] = [
+const DEFAULT_NUMBERS: [(&str, i64); 13] = [
+    ("minReplicas", 1),
+    ("failedJobsHistoryLimit", 1),
+    ("successfulJobsHistoryLimit", 3),
     ("terminationGracePeriodSeconds", 30),
     ("progressDeadlineSeconds", 600),
     ("revisionHistoryLimit", 10),

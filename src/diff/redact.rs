@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeSet, fmt, fmt::Write as _};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
@@ -25,6 +25,12 @@ const SHORT: usize = 4;
 /// Lines of a longer secret (a key, a file) are secrets of their own from this length on.
 const LINE: usize = 8;
 
+/// How many bytes of a form are searched for.
+const HEAD: usize = 64;
+
+/// Values longer than this are files; they are masked plain, in base64 and in JSON only.
+const LONG: usize = 4096;
+
 /// Words that say nothing even where a Secret holds them.
 const PUBLIC: [&str; 3] = ["true", "false", "null"];
 
@@ -37,14 +43,17 @@ pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 /// Masks the secrets of one pass.
 pub struct Redactor {
     key: Vec<u8>,
-    secrets: AhoCorasick,
+    /// Finds the heads of all forms.
+    heads: AhoCorasick,
+    /// The forms, in the order of the heads.
+    forms: Vec<String>,
     quoted: Vec<String>,
 }
 
 impl fmt::Debug for Redactor {
     /// Shows how many forms are masked, never one of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redactor").field("forms", &self.secrets.patterns_len()).finish_non_exhaustive()
+        f.debug_struct("Redactor").field("forms", &self.forms.len()).finish_non_exhaustive()
     }
 }
 
@@ -73,19 +82,28 @@ impl Redactor {
         for value in &values {
             forms_of(value, &mut forms, &mut quoted);
         }
-        let secrets = AhoCorasick::builder()
+        let forms: Vec<String> = forms.into_iter().collect();
+        let heads = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            .build(&forms)
+            // The automaton chosen by default is a megabyte per environment, and texts are short.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(forms.iter().map(|form| head(form)))
             .map_err(|cause| RedactorError { count, cause })?;
-        Ok(Self { key: key.to_vec(), secrets, quoted })
+        Ok(Self { key: key.to_vec(), heads, forms, quoted })
     }
 
     /// `text` with every secret masked.
     pub fn text(&self, text: &str) -> String {
         // Overlapping matches are joined, so that the rest of a secret that
         // overlaps another does not stay behind.
-        let mut ranges: Vec<(usize, usize)> =
-            self.secrets.find_overlapping_iter(text).map(|found| (found.start(), found.end())).collect();
+        let mut ranges: Vec<(usize, usize)> = self
+            .heads
+            .find_overlapping_iter(text)
+            .map(|found| {
+                let form = &self.forms[found.pattern().as_usize()];
+                (found.start(), found.start() + common(form, &text[found.start()..]))
+            })
+            .collect();
         for quoted in &self.quoted {
             ranges.extend(text.match_indices(quoted.as_str()).map(|(at, found)| (at + 1, at + found.len() - 1)));
         }
@@ -132,9 +150,12 @@ impl Redactor {
         self.object(&manifest.body)
     }
 
-    /// A whole object as it may be shown: `data` and `stringData` of a Secret masked whatever they hold.
+    /// A whole object as it may be shown, without `managedFields`: `data` and `stringData` of a Secret masked whatever they hold.
     pub fn object(&self, object: &Value) -> Value {
         let mut shown = self.value(object);
+        if let Some(metadata) = shown.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
         if is_secret(object) {
             for part in ["data", "stringData"] {
                 if let (Some(from), Some(to)) = (object.get(part), shown.get_mut(part)) {
@@ -219,6 +240,25 @@ fn texts(secret: &Value, part: &str) -> Vec<String> {
     secret.get(part).and_then(Value::as_object).map(|map| map.values().filter_map(scalar).collect()).unwrap_or_default()
 }
 
+/// What is searched for: a long secret is known by how it begins, and masked as
+/// far as the text goes on like it, so that a cut quotation is masked as well.
+fn head(form: &str) -> &str {
+    let mut end = form.len().min(HEAD);
+    while !form.is_char_boundary(end) {
+        end -= 1;
+    }
+    &form[..end]
+}
+
+/// For how many bytes, up to a character's end, `text` goes on like `form`.
+fn common(form: &str, text: &str) -> usize {
+    let mut end = form.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+    while !form.is_char_boundary(end) {
+        end -= 1;
+    }
+    end
+}
+
 /// Every way `value` may be written: plain, base64 in four alphabets (with and
 /// without a newline at the end), URL-, JSON- and hex-escaped, and its lines.
 fn forms_of(value: &[u8], forms: &mut BTreeSet<String>, quoted: &mut Vec<String>) {
@@ -236,13 +276,11 @@ fn forms_of(value: &[u8], forms: &mut BTreeSet<String>, quoted: &mut Vec<String>
             found.insert(engine.encode(bytes));
         }
     }
-    found.extend([
-        hex(trimmed, "", false),
-        hex(trimmed, "", true),
-        hex(trimmed, "\\x", false),
-        hex(trimmed, "\\x", true),
-    ]);
-    found.extend([percent(trimmed, false), percent(trimmed, true), percent(trimmed, false).replace("%20", "+")]);
+    if trimmed.len() <= LONG {
+        let hexes = [("", false), ("", true), ("\\x", false), ("\\x", true)];
+        found.extend(hexes.map(|(prefix, upper)| hex(trimmed, prefix, upper)));
+        found.extend([percent(trimmed, false), percent(trimmed, true), percent(trimmed, false).replace("%20", "+")]);
+    }
     if let Some(text) = text {
         found.insert(text.to_owned());
         found.extend(escaped(text));
@@ -286,4 +324,132 @@ fn percent(bytes: &[u8], lower: bool) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(data: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": data})
+    }
+
+    fn redactor(values: &[&str]) -> Redactor {
+        let data = values.iter().enumerate().map(|(at, value)| (format!("k{at}"), json!(value))).collect();
+        Redactor::new(b"key", [&secret(Value::Object(data))]).expect("few secrets")
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_every_form_it_is_written_in() {
+        let value = "p@ss \"w\u{f6}rd\" & <more>";
+        let redactor = redactor(&[value]);
+        let base64 = STANDARD.encode(value);
+        for form in [
+            value.to_owned(),
+            base64.clone(),
+            base64.trim_end_matches('=').to_owned(),
+            URL_SAFE.encode(value),
+            STANDARD.encode(format!("{value}\n")),
+            serde_json::to_string(value).expect("a string")[1..].trim_end_matches('"').to_owned(),
+            "p%40ss%20%22w%C3%B6rd%22%20%26%20%3Cmore%3E".to_owned(),
+            "p%40ss+%22w%C3%B6rd%22+%26+%3Cmore%3E".to_owned(),
+            hex(value.as_bytes(), "", false),
+            hex(value.as_bytes(), "\\x", false),
+            "p@ss \\\"w\u{f6}rd\\\" \\u0026 \\u003cmore\\u003e".to_owned(),
+        ] {
+            let shown = redactor.text(&format!("before {form} after"));
+            assert!(shown.starts_with("before <redacted ") && shown.ends_with("> after"), "{form}: {shown}");
+        }
+    }
+
+    #[test]
+    fn short_values_are_masked_in_quotes_only_and_public_words_never() {
+        let redactor = redactor(&["1", "abc", "true"]);
+        assert_eq!(redactor.text("replicas: 1, abcdef, true"), "replicas: 1, abcdef, true");
+        let shown = redactor.text("Invalid value: \"abc\": must be '1'");
+        assert!(!shown.contains("abc") && !shown.contains("'1'"), "{shown}");
+    }
+
+    #[test]
+    fn overlapping_secrets_leave_nothing_behind() {
+        let shown = redactor(&["abcdef", "defghi"]).text("xx abcdefghi yy");
+        assert!(shown.starts_with("xx <redacted ") && shown.ends_with("> yy"), "{shown}");
+        assert_eq!(shown.matches("redacted").count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_masked_by_its_lines_and_a_cut_quotation_as_far_as_it_goes() {
+        let key = format!("-----BEGIN KEY-----\n{}\n{}\n", "A1b2C3d4".repeat(8), "Zz9Yy8Xx".repeat(8));
+        let redactor = redactor(&[&key]);
+        let shown = redactor.text(&key.replace('\n', "\n    "));
+        assert!(!shown.contains("A1b2") && !shown.contains("Zz9Y"), "{shown}");
+        let cut = &STANDARD.encode(&key)[..100];
+        let shown = redactor.text(&format!("got {cut}..."));
+        assert!(shown.starts_with("got <redacted ") && shown.ends_with(">..."), "{shown}");
+    }
+
+    #[test]
+    fn the_mask_tells_a_change_and_the_key_hides_the_value() {
+        let of = |key: &[u8], value: &str| {
+            let object = secret(json!({"password": value}));
+            let redactor = Redactor::new(key, [&object]).expect("one secret");
+            redactor.object(&object)["stringData"]["password"].clone()
+        };
+        assert_eq!(of(b"a", "secret-1"), of(b"a", "secret-1"));
+        assert_ne!(of(b"a", "secret-1"), of(b"a", "secret-2"));
+        assert_ne!(of(b"a", "secret-1"), of(b"b", "secret-1"));
+    }
+
+    #[test]
+    fn numbers_keys_and_last_applied_are_masked() {
+        let redactor = redactor(&["20261124"]);
+        let object = json!({"port": 20_261_124, "20261124": 1, "metadata": {"annotations": {LAST_APPLIED: "{}"}}});
+        let shown = redactor.object(&object);
+        assert!(!shown.to_string().contains("20261124"), "{shown}");
+        assert_eq!(shown["metadata"]["annotations"][LAST_APPLIED], HIDDEN);
+    }
+
+    #[test]
+    fn what_last_applied_holds_of_a_secret_is_a_secret() {
+        let before = secret(json!({"password": "earlier-password"})).to_string();
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"annotations": {LAST_APPLIED: before}}});
+        let redactor = Redactor::new(b"key", [&object]).expect("one secret");
+        assert!(!redactor.text("x earlier-password y").contains("earlier"));
+    }
+
+    /// The text outside the masks, which are public.
+    fn outside(shown: &str) -> String {
+        let parts = shown.split("<redacted ").enumerate();
+        let rest =
+            parts.map(|(at, part)| if at == 0 { part } else { part.split_once('>').map_or(part, |(_, rest)| rest) });
+        rest.collect::<Vec<_>>().join("\u{0}")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_secret_is_left_in_any_text(
+            secrets in prop::collection::vec("[!-~]{4,12}", 1..5),
+            before in "[ -~]{0,20}",
+            after in "[ -~]{0,20}",
+            joined in any::<bool>(),
+        ) {
+            prop_assume!(secrets.iter().all(|secret| !PUBLIC.contains(&secret.as_str())));
+            let values: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            let middle = secrets.join(if joined { "" } else { " " });
+            let shown = redactor(&values).text(&format!("{before}{middle}{after}"));
+            for secret in &secrets {
+                prop_assert!(!outside(&shown).contains(secret.as_str()), "{secret} in {shown}");
+            }
+        }
+
+        #[test]
+        fn text_without_secrets_is_unchanged(text in "[a-z ]{0,60}") {
+            prop_assert_eq!(redactor(&["0000-1111"]).text(&text), text);
+        }
+    }
 }

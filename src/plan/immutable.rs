@@ -131,3 +131,52 @@ fn same_amount(a: &Value, b: &Value) -> bool {
     };
     amount(a).is_some_and(|a| amount(b) == Some(a))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stateful_set(replicas: u32, size: &str) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "redis"}, "spec": {
+            "replicas": replicas, "serviceName": "h", "selector": {"matchLabels": {"a": "b"}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": size}}}}]}})
+    }
+
+    fn manifest(body: Value) -> Manifest {
+        Manifest::from_body("t.yaml", body).expect("an object")
+    }
+
+    #[test]
+    fn held_fields_keep_their_live_values_and_the_rest_is_as_git_says() {
+        let mut live = stateful_set(0, "10Gi");
+        live["spec"]["volumeClaimTemplates"][0]["status"] = json!({"phase": "Pending"});
+        let (held, fields) = hold(&manifest(stateful_set(2, "20Gi")), &live).expect("a growth is held");
+        assert_eq!(held.body, stateful_set(2, "10Gi"));
+        assert_eq!(fields.iter().map(Immutable::path).collect::<Vec<_>>(), ["spec.volumeClaimTemplates"]);
+    }
+
+    #[test]
+    fn defaults_and_other_forms_of_a_value_are_no_change() {
+        let mut live = stateful_set(2, "10Gi");
+        live["spec"]["podManagementPolicy"] = json!("Parallel");
+        live["spec"]["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
+        assert_eq!(hold(&manifest(stateful_set(2, "10240Mi")), &live), None);
+    }
+
+    #[test]
+    fn an_unbound_claim_may_still_get_its_class_and_a_service_keeps_an_address_it_was_given() {
+        let claim = |spec: Value| json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": spec});
+        assert_eq!(changes(&manifest(claim(json!({"storageClassName": "fast"}))), &claim(json!({}))), []);
+        let service = |ip: &str| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"clusterIP": ip}});
+        assert_eq!(changes(&manifest(service("")), &service("10.0.0.1")), []);
+        assert_eq!(changes(&manifest(service("None")), &service("10.0.0.1")).len(), 1);
+    }
+
+    #[test]
+    fn an_immutable_object_keeps_its_data() {
+        let map = |frozen: bool, value: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "immutable": frozen, "data": {"a": value}});
+        assert_eq!(changes(&manifest(map(true, "2")), &map(true, "1")).len(), 1);
+        assert_eq!(changes(&manifest(map(false, "2")), &map(true, "2")).len(), 1);
+        assert_eq!(changes(&manifest(map(false, "2")), &map(false, "1")), []);
+    }
+}

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     diff::{self, fields::FieldSet},
     difference::{Difference, DriftClass},
+    environment::DriftPolicy,
     inventory::Entry,
     live::{LiveObject, Rejection, RejectionClass},
     resource::{Manifest, ObjectKey},
@@ -167,7 +168,7 @@ impl<'a> Object<'a> {
     }
 
     fn corrects(&self) -> bool {
-        self.inputs.policy.drift == crate::environment::DriftPolicy::Correct
+        self.inputs.policy.drift == DriftPolicy::Correct
     }
 
     fn terminating(&self, live: &Value, warnings: &mut Vec<String>) -> Action {
@@ -242,8 +243,8 @@ impl<'a> Object<'a> {
             .iter()
             .any(|d| matches!(d.class, DriftClass::Changed | DriftClass::Missing | DriftClass::Extra))
             || (self.pending || self.corrects()) && !diff::unowned(live, merged).is_empty();
-        let undeclared = differences.iter().any(|d| d.class == DriftClass::Undeclared);
-        let removes = if self.corrects() && undeclared {
+        let of_others = differences.iter().any(|d| matches!(d.class, DriftClass::Undeclared | DriftClass::Foreign));
+        let removes = if self.corrects() && of_others {
             diff::undeclared_fields(self.manifest, live)
         } else {
             FieldSet::default()

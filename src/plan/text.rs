@@ -67,6 +67,10 @@ fn block(out: &mut String, action: &Action) {
     for difference in action.differences.iter().filter(|difference| !difference.path.is_empty()) {
         line(out, 4, &difference_line(difference, action.take_over.is_some()));
     }
+    let applies = action.differences.iter().any(|difference| difference.class != DriftClass::Overridden);
+    if matches!(action.verb, Verb::Adopt | Verb::Update) && !applies {
+        line(out, 4, "every value is right; the apply takes ownership of fields");
+    }
     if action.take_over.is_some() {
         line(out, 4, "ownership of the fields of others moves to redis-gitops before the apply");
     }

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
@@ -25,6 +26,7 @@ use super::{
     execute::{Execution, Executor},
     facts,
     ledger::Ledger,
+    masks::Masks,
     observe::{DryRuns, Observer},
     pace::{Backoff, jittered},
     render::{Renderer, Unusable},
@@ -35,7 +37,6 @@ use super::{
 use crate::{
     cluster::{Cluster, InventoryName, StoredInventory, watch::Scope},
     desired::DesiredState,
-    diff::Redactor,
     difference::Difference,
     environment::Environment,
     git::Mirror,
@@ -88,12 +89,14 @@ pub struct EnvironmentLoop {
     next_full: Instant,
     /// The tip whose outcome was counted last, so that a refused commit counts once.
     counted: Option<(Revision, SyncResult)>,
+    /// The branch as the last pass found it: news of other branches is no reason to look.
+    looked_at: Option<Tip>,
     /// The commit that waits to become ready, since when it is known.
     awaiting_ready: Option<Instant>,
     /// What differs although we have just written it; shown, not fought.
     unstable: BTreeMap<ObjectKey, Vec<Difference>>,
     /// Masks every secret seen so far in what is shown or logged.
-    redactor: Arc<Redactor>,
+    masks: Masks,
     /// What the cluster told beside the objects, for the commit it was asked for.
     facts: ClusterFacts,
     facts_for: Option<Revision>,
@@ -144,9 +147,10 @@ impl EnvironmentLoop {
             backoff: Backoff::default(),
             scopes: BTreeSet::new(),
             counted: None,
+            looked_at: None,
             awaiting_ready: None,
             unstable: BTreeMap::new(),
-            redactor: Arc::new(Redactor::new(&[], []).expect("an empty set of patterns always builds")),
+            masks: Masks::new(),
             facts: ClusterFacts::default(),
             facts_for: None,
             uids,
@@ -186,7 +190,14 @@ impl EnvironmentLoop {
             let fresh_at = Instant::now() + FRESHNESS;
             tokio::select! {
                 () = self.shared.shutdown.cancelled() => return false,
-                changed = tips.changed() => if changed.is_err() { return false },
+                changed = tips.changed() => {
+                    if changed.is_err() {
+                        return false;
+                    }
+                    if tips.borrow().get(&self.environment.branch) == self.looked_at.as_ref() {
+                        continue;
+                    }
+                }
                 () = self.wake.notified() => {}
                 () = sleep_until(retry_at.into()) => {
                     if Instant::now() >= self.next_full {
@@ -253,6 +264,7 @@ impl EnvironmentLoop {
 
     async fn target(&mut self) -> Target {
         let tip = self.shared.tips.borrow().get(&self.environment.branch).cloned();
+        self.looked_at.clone_from(&tip);
         let (revision, seen) = match tip {
             None => return Target::Unknown,
             Some(Tip::Missing) => return Target::Detached(report::missing_branch(&self.environment)),
@@ -264,8 +276,13 @@ impl EnvironmentLoop {
             }
         });
         let started = Instant::now();
-        let rendered = self.renderer.render(&revision).await;
+        let new = self.facts_for.as_ref() != Some(&revision);
+        let asked = OptionFuture::from(new.then(|| facts::of_cluster(&self.shared.cluster, &self.name.namespace)));
+        let (rendered, facts) = tokio::join!(self.renderer.render(&revision), asked);
         self.shared.metrics.stage(Stage::Render, started.elapsed());
+        if let Some(facts) = facts {
+            (self.facts, self.facts_for) = (facts, Some(revision.clone()));
+        }
         match rendered {
             Ok(desired) => Target::Tip(desired, seen),
             Err(Unusable::Detached(message)) => Target::Detached(message),
@@ -276,10 +293,6 @@ impl EnvironmentLoop {
 
     /// Brings the cluster to `desired`, the tip.
     async fn follow(&mut self, desired: Arc<DesiredState>, seen: Instant) -> bool {
-        if self.facts_for.as_ref() != Some(&desired.revision) {
-            self.facts = facts::of_cluster(&self.shared.cluster, &self.name.namespace).await;
-            self.facts_for = Some(desired.revision.clone());
-        }
         let (live, plan) = self.compare(&desired).await;
         let inventory = &self.stored.inventory;
         let applied = inventory.applied.as_ref() == Some(&desired.revision) && inventory.applying.is_none();
@@ -426,7 +439,7 @@ impl EnvironmentLoop {
         let live = observer.observe(desired, &self.stored.inventory, &mut self.known).await;
         self.shared.metrics.stage(Stage::Observe, started.elapsed());
         let started = Instant::now();
-        self.refresh_redactor(desired);
+        self.refresh_masks(desired);
         let policy = plan::Policy {
             environment: self.name.environment.clone(),
             drift: self.environment.drift,
@@ -443,7 +456,7 @@ impl EnvironmentLoop {
             salt: self.stored.salt.as_bytes(),
             cluster: &self.facts,
             redis: &redis,
-            redactor: &self.redactor,
+            redactor: self.masks.redactor(),
         });
         self.shared.metrics.stage(Stage::Plan, started.elapsed());
         (live, plan)
@@ -469,14 +482,14 @@ impl EnvironmentLoop {
             watches: &self.shared.watches,
             name: &self.name,
             shutdown: &self.shared.shutdown,
-            redactor: &self.redactor,
+            redactor: self.masks.redactor(),
         };
         let outcome = if commit {
             executor.commit(plan, desired, &mut self.stored, &mut self.known).await
         } else {
             executor.heal(plan, desired, &mut self.stored, &mut self.known).await
         };
-        outcome.map_err(|error| self.redactor.text(&error.to_string()))
+        outcome.map_err(|error| self.masks.redactor().text(&error.to_string()))
     }
 
     /// Counts and records drift that was not there before.
@@ -513,16 +526,10 @@ impl EnvironmentLoop {
         }
     }
 
-    /// A redactor for every Secret that Git states or the watches show, and for
-    /// what the values call a password.
-    fn refresh_redactor(&mut self, desired: &DesiredState) {
-        let namespace = &self.name.namespace;
-        let live = self.shared.watches.store().select(|key, _| key.kind == "Secret" && key.namespace == *namespace);
-        let stated = desired.manifests.iter().filter(|manifest| manifest.key.kind == "Secret").map(|m| &m.body);
-        let secrets = stated.chain(live.iter().map(|(_, object)| object.as_ref()));
-        match Redactor::new(self.stored.salt.as_bytes(), secrets) {
-            Ok(redactor) => self.redactor = Arc::new(redactor),
-            Err(error) => warn!(environment = %self.name.environment, reason = %error, "secrets cannot be masked"),
+    fn refresh_masks(&mut self, desired: &DesiredState) {
+        let (store, namespace) = (self.shared.watches.store(), &self.name.namespace);
+        if let Err(error) = self.masks.refresh(desired, store, namespace, &self.stored.salt) {
+            warn!(environment = %self.name.environment, reason = %error, "secrets cannot be masked");
         }
     }
 
@@ -538,7 +545,7 @@ impl EnvironmentLoop {
     }
 
     fn fail(&self, stage: &str, message: String) {
-        let message = self.redactor.text(&message);
+        let message = self.masks.redactor().text(&message);
         warn!(environment = %self.name.environment, stage, reason = %message, "failed");
         self.set_sync(SyncState::Failed { stage: stage.to_owned(), message });
     }

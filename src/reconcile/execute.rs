@@ -201,7 +201,13 @@ impl Executor<'_> {
                 stored.inventory.entries.remove(&action.key);
                 Ok(None)
             }
-            Verb::Unchanged | Verb::Report | Verb::Wait { .. } | Verb::Refused(_) => Ok(None),
+            Verb::Unchanged => {
+                if let Some(manifest) = desired.get(&action.key) {
+                    confirm(action, manifest, desired, stored);
+                }
+                Ok(None)
+            }
+            Verb::Report | Verb::Wait { .. } | Verb::Refused(_) => Ok(None),
         }
     }
 
@@ -249,4 +255,20 @@ impl Executor<'_> {
 fn stage(action: &Action) -> u8 {
     let rank = plan::rank(&action.key.kind);
     if action.verb == Verb::Delete { u8::MAX - rank } else { rank }
+}
+
+/// The object is as Git says without a write: the inventory says so as well.
+fn confirm(action: &Action, manifest: &Manifest, desired: &DesiredState, stored: &mut StoredInventory) {
+    let digest = Some(diff::digest(&manifest.body, stored.salt.as_bytes()));
+    let known = stored.inventory.entries.get(&action.key);
+    if known.is_some_and(|entry| entry.digest == digest && entry.uid == action.precondition.uid) {
+        return;
+    }
+    let entry = Entry {
+        api_version: manifest.api_version.clone(),
+        uid: action.precondition.uid.clone(),
+        digest,
+        revision: Some(desired.revision.clone()),
+    };
+    stored.inventory.entries.insert(action.key.clone(), entry);
 }

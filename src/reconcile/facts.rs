@@ -15,10 +15,8 @@ use crate::{
 
 /// Asks the cluster: two lists.
 pub(crate) async fn of_cluster(cluster: &Cluster, namespace: &str) -> ClusterFacts {
-    ClusterFacts {
-        storage_classes: known(storage_classes(cluster).await),
-        helm_releases: known(helm_releases(cluster, namespace).await),
-    }
+    let (classes, releases) = tokio::join!(storage_classes(cluster), helm_releases(cluster, namespace));
+    ClusterFacts { storage_classes: known(classes), helm_releases: known(releases) }
 }
 
 fn known<T>(answer: Result<T, ClusterError>) -> Fact<T> {

@@ -9,6 +9,8 @@ mod environment;
 mod execute;
 pub(crate) mod facts;
 mod ledger;
+mod lookups;
+mod masks;
 mod observe;
 mod pace;
 mod prober;
@@ -19,6 +21,7 @@ mod watches;
 
 pub use board::Board;
 pub use environment::{EnvironmentLoop, Shared};
+pub(crate) use lookups::Questions;
 pub(crate) use observe::{DryRuns, Observer};
 pub use prober::Prober;
 pub(crate) use render::{

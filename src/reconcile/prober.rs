@@ -208,7 +208,7 @@ impl Prober {
         match probe::probe(self.dial.as_ref(), &target, DEADLINE).await {
             Ok(said) => {
                 answer.up = true;
-                answer.info = Some(redis::parse_info(&said.info, None));
+                answer.info = Some(redis::parse_info(&said.info));
                 (name, answer, false)
             }
             Err(error) => {

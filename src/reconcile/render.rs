@@ -11,13 +11,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 
+use super::lookups::Questions;
 use crate::{
-    chart::{
-        self, Capabilities, Chart, ChartError, Clock, Entropy, KubeVersion, Lookup, LookupError, Release, RenderInputs,
-    },
-    cluster::{Cluster, ClusterError, Discovery},
+    chart::{self, Capabilities, Chart, ChartError, Clock, Entropy, KubeVersion, Lookup, Release, RenderInputs},
+    cluster::{Cluster, Discovery},
     config::{ConfigError, Instructions},
     desired::DesiredState,
     diff::{self, Redactor},
@@ -87,13 +85,20 @@ pub struct Renderer {
     environment: Arc<Environment>,
     cluster: Cluster,
     mirror: Mirror,
+    questions: Questions,
     remembered: Vec<(Revision, Result<Arc<DesiredState>, Unusable>)>,
 }
 
 impl Renderer {
     /// A renderer that remembers nothing.
     pub fn new(environment: Environment, cluster: Cluster, mirror: Mirror) -> Self {
-        Self { environment: Arc::new(environment), cluster, mirror, remembered: Vec::new() }
+        Self {
+            environment: Arc::new(environment),
+            cluster,
+            mirror,
+            questions: Questions::default(),
+            remembered: Vec::new(),
+        }
     }
 
     /// Forgets all results: what they were rendered from may have changed.
@@ -109,7 +114,7 @@ impl Renderer {
         let (environment, mirror) = (Arc::clone(&self.environment), self.mirror.clone());
         let (cluster, wanted) = (self.cluster.clone(), revision.clone());
         let limit = self.environment.timeouts.render;
-        let work = live_context(cluster, move |context| {
+        let work = live_context(cluster, &self.questions, move |context| {
             let snapshot = mirror.snapshot(&wanted).map_err(|error| Unusable::Transient(error.to_string()))?;
             desired_state(&environment, &snapshot, context).map(Arc::new)
         });
@@ -128,12 +133,12 @@ impl Renderer {
 /// Runs a render beside the runtime's own threads, with look-ups in the cluster.
 pub(crate) async fn live_context<T: Send + 'static>(
     cluster: Cluster,
+    questions: &Questions,
     render: impl FnOnce(&Context<'_>) -> Result<T, Unusable> + Send + 'static,
 ) -> Result<T, Unusable> {
-    let handle = Handle::current();
+    let live = questions.begin(cluster).await;
     let work = tokio::task::spawn_blocking(move || {
-        let discovery = cluster.discovery();
-        let live = Live { cluster: &cluster, handle };
+        let discovery = live.cluster().discovery();
         render(&Context::of_cluster(&discovery, &live))
     });
     work.await
@@ -318,33 +323,6 @@ fn collect_passwords(value: &Value, secret: bool, found: &mut serde_json::Map<St
             found.insert(found.len().to_string(), Value::from(number.to_string()));
         }
         _ => {}
-    }
-}
-
-/// `lookup` in the live cluster.
-struct Live<'a> {
-    cluster: &'a Cluster,
-    handle: Handle,
-}
-
-impl Lookup for Live<'_> {
-    fn lookup(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Value, LookupError> {
-        let failed = |error: ClusterError| LookupError(error.to_string());
-        self.handle.block_on(async {
-            let found = self.cluster.kind(api_version, kind).await.map_err(failed)?;
-            if name.is_empty() {
-                let namespace = (!namespace.is_empty()).then_some(namespace);
-                let items = self.cluster.list(&found, namespace, "").await.map_err(failed)?;
-                return Ok(json!({"apiVersion": api_version, "kind": format!("{kind}List"), "items": items}));
-            }
-            let key = ObjectKey {
-                kind: kind.to_owned(),
-                group: found.group.clone(),
-                namespace: if found.namespaced { namespace.to_owned() } else { String::new() },
-                name: name.to_owned(),
-            };
-            Ok(self.cluster.get(&found, &key).await.map_err(failed)?.unwrap_or_else(|| json!({})))
-        })
     }
 }
 

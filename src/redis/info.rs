@@ -1,35 +1,17 @@
-//! Reading `INFO` and `ROLE`; see <https://redis.io/docs/latest/commands/info/>
-//! and <https://redis.io/docs/latest/commands/role/>.
+//! Reading `INFO`; see <https://redis.io/docs/latest/commands/info/>.
 
 use std::collections::BTreeMap;
 
 use crate::status::RedisInfo;
-
-/// A reply to `ROLE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It accepts writes and replicates to others.
-    Master,
-    /// It follows a master.
-    Slave {
-        /// The master's address as configured.
-        host: String,
-        /// Its port.
-        port: u16,
-    },
-    /// A Sentinel, which holds no data.
-    Sentinel,
-}
 
 /// Fields that say a state in a word: 1 when it is good or on, 0 when not, as
 /// redis_exporter has it.
 const WORDS: [(&str, f64); 8] =
     [("ok", 1.0), ("err", 0.0), ("fail", 0.0), ("up", 1.0), ("down", 0.0), ("yes", 1.0), ("no", 0.0), ("true", 1.0)];
 
-/// Reads the text of `INFO` (any sections) and, when it was asked, the role.
-/// `ROLE` is newer than `INFO` when both were asked in that order, so it wins.
+/// Reads the text of `INFO` (any sections).
 /// Lines that are not `name:value` are passed over: a server may add sections.
-pub fn parse_info(text: &str, role: Option<&Role>) -> RedisInfo {
+pub fn parse_info(text: &str) -> RedisInfo {
     let lines: BTreeMap<&str, &str> =
         text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.trim_end().split_once(':')).collect();
     let word = |name: &str| lines.get(name).copied().unwrap_or_default().to_owned();
@@ -37,7 +19,7 @@ pub fn parse_info(text: &str, role: Option<&Role>) -> RedisInfo {
         Some(valkey) => format!("{} (valkey {valkey})", word("redis_version")),
         None => word("redis_version"),
     };
-    let mut info = RedisInfo {
+    RedisInfo {
         version,
         role: word("role"),
         maxmemory_policy: word("maxmemory_policy"),
@@ -46,20 +28,7 @@ pub fn parse_info(text: &str, role: Option<&Role>) -> RedisInfo {
         fields: lines.iter().filter_map(|(name, value)| Some(((*name).to_owned(), number(value)?))).collect(),
         master_host: lines.get("master_host").map(|host| (*host).to_owned()),
         master_port: lines.get("master_port").and_then(|port| port.parse().ok()),
-    };
-    match role {
-        Some(Role::Master) => {
-            info.role = "master".to_owned();
-            (info.master_host, info.master_port) = (None, None);
-        }
-        Some(Role::Slave { host, port }) => {
-            info.role = "slave".to_owned();
-            (info.master_host, info.master_port) = (Some(host.clone()), Some(*port));
-        }
-        Some(Role::Sentinel) => info.role = "sentinel".to_owned(),
-        None => {}
     }
-    info
 }
 
 /// `db0:keys=5,expires=1,avg_ttl=0`
@@ -88,7 +57,7 @@ mod tests {
 
     #[test]
     fn fields_come_out_as_numbers_and_words() {
-        let info = parse_info(INFO, None);
+        let info = parse_info(INFO);
         assert_eq!((info.version.as_str(), info.run_id.as_str(), info.role.as_str()), ("7.0.15", "abc", "slave"));
         assert_eq!(info.keys, 7);
         assert_eq!(info.maxmemory_policy, "noeviction");
@@ -104,22 +73,5 @@ mod tests {
             assert_eq!(info.fields.get(name), Some(&value), "{name}");
         }
         assert!(!info.fields.contains_key("used_memory_human"));
-    }
-
-    #[test]
-    fn the_role_reply_wins_over_the_older_info() {
-        let promoted = parse_info(INFO, Some(&Role::Master));
-        assert_eq!((promoted.role.as_str(), promoted.master_host), ("master", None));
-        let moved = parse_info(INFO, Some(&Role::Slave { host: "10.0.0.2".to_owned(), port: 6380 }));
-        assert_eq!(moved.master_host.as_deref(), Some("10.0.0.2"));
-        assert_eq!(moved.master_port, Some(6380));
-    }
-
-    #[test]
-    fn valkey_says_so_and_nothing_is_read_from_nothing() {
-        let valkey = parse_info("redis_version:7.2.4\nvalkey_version:8.1.0\nserver_name:valkey\n", None);
-        assert_eq!(valkey.version, "7.2.4 (valkey 8.1.0)");
-        assert_eq!(parse_info("", None), RedisInfo::default());
-        assert_eq!(parse_info("maxmemory:inf\nx:nan\n", None).fields.len(), 0);
     }
 }

@@ -70,16 +70,8 @@ pub(super) enum Term {
 pub(super) struct Number {
     pub int: Option<i64>,
     pub float: Option<f64>,
-    /// Written like a float or as a character; decides the type it has where
-    /// any is allowed.
-    pub form: NumberForm,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NumberForm {
-    Integer,
-    Float,
-    Rune,
+    /// Written like a float, which decides its type where any is allowed.
+    pub float_form: bool,
 }
 
 /// A named template: a whole file, or the body of a `define` or `block`.

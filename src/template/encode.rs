@@ -1,7 +1,7 @@
 //! Values as YAML and JSON text, and JSON as values.
 
 use super::{
-    print::{self, float_general, shortest},
+    print::{self, float_general, shortest, special},
     value::{List, ListKind, MAX_DEPTH, Map, Str, Value},
 };
 use crate::values::yaml::{Emitter, Scalar, natural_sort, resolve};
@@ -9,8 +9,25 @@ use crate::values::yaml::{Emitter, Scalar, natural_sort, resolve};
 /// Helm's `toYaml`, without the newline at the end. Values that have no JSON
 /// form are errors.
 pub(crate) fn to_yaml(value: &Value) -> Result<String, String> {
-    let mut emitter = Emitter::default();
-    yaml(&mut emitter, value, 0)?;
+    written(Emitter::default(), value, yaml_number)
+}
+
+/// Helm's `toYamlPretty`, without the newline at the end.
+pub(crate) fn to_yaml_pretty(value: &Value) -> Result<String, String> {
+    written(Emitter::pretty(), value, |number| {
+        Ok(match special(number) {
+            Some("NaN") => ".nan".to_owned(),
+            Some(infinity) => infinity.replace("+Inf", ".inf").replace("-Inf", "-.inf"),
+            None => float_general(number),
+        })
+    })
+}
+
+/// How a float is written.
+type Floats = fn(f64) -> Result<String, String>;
+
+fn written(mut emitter: Emitter, value: &Value, floats: Floats) -> Result<String, String> {
+    yaml(&mut emitter, value, floats, 0)?;
     let mut text = emitter.finish();
     if text.ends_with('\n') {
         text.pop();
@@ -20,7 +37,7 @@ pub(crate) fn to_yaml(value: &Value) -> Result<String, String> {
 
 const TOO_DEEP: &str = "the value is nested too deep (or holds itself)";
 
-fn yaml(emitter: &mut Emitter, value: &Value, depth: usize) -> Result<(), String> {
+fn yaml(emitter: &mut Emitter, value: &Value, floats: Floats, depth: usize) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(TOO_DEEP.to_owned());
     }
@@ -28,14 +45,14 @@ fn yaml(emitter: &mut Emitter, value: &Value, depth: usize) -> Result<(), String
         Value::Nil | Value::NilInterface => emitter.literal("null"),
         Value::Bool(value) => emitter.literal(if *value { "true" } else { "false" }),
         Value::Int(number, _) => emitter.literal(&number.to_string()),
-        Value::Float(number) => emitter.literal(&yaml_number(*number)?),
+        Value::Float(number) => emitter.literal(&floats(*number)?),
         Value::Str(text) => emitter.string(readable(&text.text())?),
         Value::List(list) if list.nil => emitter.literal("null"),
         Value::List(list) if list.kind == ListKind::Bytes => emitter.string(&base64_of(value)),
         Value::List(list) => {
             emitter.begin_list(list.is_empty());
             for item in list.iter() {
-                yaml(emitter, item, depth + 1)?;
+                yaml(emitter, item, floats, depth + 1)?;
             }
             if !list.is_empty() {
                 emitter.end();
@@ -48,13 +65,13 @@ fn yaml(emitter: &mut Emitter, value: &Value, depth: usize) -> Result<(), String
             let empty = entries.is_empty();
             for (key, item) in natural_sort(entries, &|(key, _)| key.as_str()) {
                 emitter.key(readable(&key)?);
-                yaml(emitter, &item, depth + 1)?;
+                yaml(emitter, &item, floats, depth + 1)?;
             }
             if !empty {
                 emitter.end();
             }
         }
-        Value::Object(object) => yaml(emitter, &object.plain(), depth + 1)?,
+        Value::Object(object) => yaml(emitter, &object.plain(), floats, depth + 1)?,
     }
     Ok(())
 }

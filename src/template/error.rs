@@ -9,6 +9,9 @@ use super::ast::Span;
 pub struct Source {
     pub(super) name: Box<str>,
     pub(super) text: Box<str>,
+    /// The text comes from values (`tpl`), which may hold secrets: excerpts
+    /// show no more of it than the failing part.
+    pub(super) from_values: bool,
 }
 
 impl Source {
@@ -121,9 +124,14 @@ impl fmt::Display for TemplateError {
 const EXCERPT_WIDTH: usize = 120;
 
 fn write_excerpt(f: &mut fmt::Formatter<'_>, source: &Source, span: Span, line: usize, column: usize) -> fmt::Result {
-    let Some(text) = source.text.lines().nth(line - 1) else { return Ok(()) };
     let failing = source.text.get(span.start as usize..span.end as usize).unwrap_or_default();
-    let marked = failing.lines().next().unwrap_or_default().chars().count().max(1);
+    let failing = failing.lines().next().unwrap_or_default();
+    let (text, column) = match source.text.lines().nth(line - 1) {
+        Some(_) if source.from_values => (failing, 1),
+        Some(text) => (text, column),
+        None => return Ok(()),
+    };
+    let marked = failing.chars().count().max(1);
     let skipped = column.saturating_sub(EXCERPT_WIDTH * 2 / 3);
     let shown: String =
         text.chars().skip(skipped).take(EXCERPT_WIDTH).map(|c| if c == '\t' { ' ' } else { c }).collect();

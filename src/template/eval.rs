@@ -151,8 +151,9 @@ impl<'h> Machine<'h> {
         if !text.contains("{{") {
             return Ok(Value::str(text.replace("<no value>", "")));
         }
-        let label = format!("tpl in {}", context.define.source.name);
-        let parsed = super::parser::parse(&label, text).map_err(|e| e.within(frame()))?;
+        let outer = &*context.define.source.name;
+        let label = if outer.starts_with("tpl in ") { outer.to_owned() } else { format!("tpl in {outer}") };
+        let parsed = super::parser::parse(&label, text, true).map_err(|e| e.within(frame()))?;
         let mut defines = HashMap::new();
         let mut main = None;
         for define in parsed {

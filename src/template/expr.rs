@@ -4,7 +4,7 @@
 //! reflection does, so that the same calls are refused.
 
 use super::{
-    ast::{Command, Number, NumberForm, Operand, Pipe, Span, Term},
+    ast::{Command, Number, Operand, Pipe, Span, Term},
     error::{Stage, TemplateError},
     eval::{Context, Machine, Run},
     functions::{Body, Call, Function, Param},
@@ -322,9 +322,8 @@ fn zero_entry(map: &Map) -> Value {
 
 /// A numeric literal where any type will do.
 fn ideal(cx: &Context<'_>, number: &Number, span: Span) -> Run<Value> {
-    match (number.form, number.int, number.float) {
-        (NumberForm::Float, _, Some(float)) => Ok(Value::Float(float)),
-        (NumberForm::Rune, Some(int), _) => Ok(Value::Int(int, IntKind::Int32)),
+    match (number.float_form, number.int, number.float) {
+        (true, _, Some(float)) => Ok(Value::Float(float)),
         (_, Some(int), _) => Ok(Value::int(int)),
         _ => Err(cx.error(span, "the number does not fit an int")),
     }
@@ -334,7 +333,6 @@ fn literal(cx: &Context<'_>, number: &Number, param: Param, span: Span) -> Run<V
     let value = match param {
         Param::Any => return ideal(cx, number, span),
         Param::Int => number.int.map(Value::int),
-        Param::Int64 => number.int.map(Value::int64),
         Param::Float => number.float.map(Value::Float),
         _ => None,
     };
@@ -344,7 +342,6 @@ fn literal(cx: &Context<'_>, number: &Number, param: Param, span: Span) -> Run<V
 fn nil_of(param: Param) -> Value {
     match param {
         Param::Map => Value::Map(Map::new()),
-        Param::Strings => Value::List(super::value::List::nil(ListKind::Strings)),
         _ => Value::Nil,
     }
 }
@@ -356,9 +353,7 @@ fn convert(cx: &Context<'_>, value: Value, param: Param, span: Span) -> Run<Valu
         (_, Value::Nil) if param.can_be_nil() => return Ok(nil_of(param)),
         (Param::Str, Value::Str(_)) | (Param::Bool, Value::Bool(_)) | (Param::Float, Value::Float(_)) => true,
         (Param::Int, Value::Int(_, kind)) => *kind == IntKind::Int,
-        (Param::Int64, Value::Int(_, kind)) => *kind == IntKind::Int64,
         (Param::Map, Value::Map(map)) => matches!(map.kind(), MapKind::Any | MapKind::Values),
-        (Param::Strings, Value::List(list)) => list.kind == ListKind::Strings,
         (Param::Time, Value::Object(object)) => object.type_name() == "time.Time",
         _ => false,
     };

@@ -1,6 +1,6 @@
 //! Go's literals: quoted strings, characters and numbers.
 
-use super::ast::{Number, NumberForm};
+use super::ast::Number;
 
 /// The bytes of a double-quoted Go string, given with its quotes.
 pub(super) fn unquote(quoted: &str) -> Result<Vec<u8>, String> {
@@ -75,7 +75,7 @@ pub(super) fn character(quoted: &str) -> Result<Number, String> {
     } else {
         return Err(malformed());
     };
-    Ok(Number { int: Some(value), float: Some(value as f64), form: NumberForm::Rune })
+    Ok(Number { int: Some(value), float: Some(value as f64), float_form: false })
 }
 
 /// A numeric literal, as Go's `strconv` with base 0 reads it.
@@ -84,13 +84,13 @@ pub(super) fn number(text: &str) -> Result<Number, String> {
     let float_like = if hex { text.contains(['p', 'P', '.']) } else { text.contains(['.', 'e', 'E']) };
     if !float_like {
         return match parse_int(text, 0) {
-            Some(int) => Ok(Number { int: Some(int), float: Some(int as f64), form: NumberForm::Integer }),
+            Some(int) => Ok(Number { int: Some(int), float: Some(int as f64), float_form: false }),
             None => Err(format!("bad number {text:?}: it is malformed or does not fit 64 bits")),
         };
     }
     let float = parse_float(text).ok_or_else(|| format!("bad number {text:?}"))?;
     let int = (float as i64 as f64 == float).then_some(float as i64);
-    Ok(Number { int, float: Some(float), form: NumberForm::Float })
+    Ok(Number { int, float: Some(float), float_form: true })
 }
 
 /// `strconv.ParseInt`. Base 0 takes the base from the prefix and allows `_`

@@ -19,6 +19,8 @@ mod parser;
 mod print;
 mod re2;
 pub mod semver;
+mod time;
+mod toml;
 mod value;
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
@@ -32,6 +34,17 @@ pub(crate) use functions::base_name;
 pub(crate) use glob::glob;
 pub use value::{IntKind, List, ListKind, Map, MapKind, Object, Str, Value};
 
+/// A parsed file: its template and those it defines. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Parsed(Arc<[Arc<Define>]>);
+
+impl Parsed {
+    /// Parses `text` as the template `name`.
+    pub fn new(name: &str, text: &str) -> Result<Self, TemplateError> {
+        Ok(Self(parser::parse(name, text, false)?.into_iter().map(Arc::new).collect()))
+    }
+}
+
 /// Named templates that see each other.
 #[derive(Debug, Default, Clone)]
 pub struct TemplateSet {
@@ -42,16 +55,21 @@ impl TemplateSet {
     /// Parses `text` as the template `name` and adds it with all it defines.
     /// A later definition replaces an earlier one, unless it is empty.
     pub fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
-        for define in parser::parse(name, text)? {
+        self.add_parsed(&Parsed::new(name, text)?);
+        Ok(())
+    }
+
+    /// Adds what was parsed before.
+    pub fn add_parsed(&mut self, parsed: &Parsed) {
+        for define in parsed.0.iter() {
             let replaces = match self.defines.get(&define.name) {
                 Some(known) => known.is_empty() || !define.is_empty(),
                 None => true,
             };
             if replaces {
-                self.defines.insert(define.name.clone(), Arc::new(define));
+                self.defines.insert(define.name.clone(), Arc::clone(define));
             }
         }
-        Ok(())
     }
 }
 
@@ -63,8 +81,8 @@ pub struct Execution<'h> {
 
 impl<'h> Execution<'h> {
     /// Starts a render of templates in `set`.
-    pub fn new(set: &TemplateSet, host: &'h dyn Host, limits: Limits) -> Self {
-        let scope = Rc::new(eval::Scope::new(set.defines.clone(), None));
+    pub fn new(set: TemplateSet, host: &'h dyn Host, limits: Limits) -> Self {
+        let scope = Rc::new(eval::Scope::new(set.defines, None));
         Self { scope, machine: eval::Machine::new(host, limits) }
     }
 
@@ -78,3 +96,6 @@ impl<'h> Execution<'h> {
         Ok(eval::erase_no_value(out))
     }
 }
+
+#[cfg(test)]
+mod tests;

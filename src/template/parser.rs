@@ -15,9 +15,13 @@ use super::{
 /// Nesting of blocks and parentheses past which a template is refused.
 const MAX_NESTING: usize = 400;
 
+/// The stack grows on the heap by so much when less than so much is left.
+const STACK_LEFT: usize = 128 << 10;
+const STACK_MORE: usize = 2 << 20;
+
 /// Parses one file: the definitions inside it first, then the file itself.
-pub(super) fn parse(name: &str, text: &str) -> Result<Vec<Define>, TemplateError> {
-    let source = Arc::new(Source { name: name.into(), text: text.into() });
+pub(super) fn parse(name: &str, text: &str, from_values: bool) -> Result<Vec<Define>, TemplateError> {
+    let source = Arc::new(Source { name: name.into(), text: text.into(), from_values });
     let (tokens, lex_error) = lex(text);
     let mut parser = Parser {
         source,
@@ -228,7 +232,9 @@ impl Parser {
                 self.expect(TokenKind::RightDelim, "an end")?;
                 return Ok(Step::End(token));
             }
-            TokenKind::If | TokenKind::With | TokenKind::Range => self.control(token)?,
+            TokenKind::If | TokenKind::With | TokenKind::Range => {
+                stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.control(token))?
+            }
             TokenKind::Template => {
                 let name = self.template_name("a template call")?;
                 let pipe = if self.next_solid().kind == TokenKind::RightDelim {
@@ -460,7 +466,9 @@ impl Parser {
             TokenKind::String | TokenKind::RawString => Term::Text(self.string(token)?),
             TokenKind::LeftParen => {
                 self.deeper(token)?;
-                let pipe = self.pipeline("a parenthesis", TokenKind::RightParen, false)?;
+                let pipe = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
+                    self.pipeline("a parenthesis", TokenKind::RightParen, false)
+                })?;
                 self.nesting -= 1;
                 Term::Pipe(Box::new(pipe))
             }

@@ -136,7 +136,7 @@ impl Constraint {
         let mut rewritten = text.to_owned();
         for found in RANGE.captures_iter(text) {
             let part = |index: usize| found.get(index).map_or("", |m| m.as_str());
-            let range = format!(">= {}, <= {} ", part(1), part(10));
+            let range = format!(">= {}, <= {} ", part(1), part(11));
             rewritten = rewritten.replacen(part(0), &range, 1);
         }
         let mut alternatives = Vec::new();

@@ -8,7 +8,7 @@
 use std::{
     any::Any,
     borrow::{Borrow, Cow},
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
     ops::Deref,
@@ -80,8 +80,6 @@ pub enum IntKind {
     Int,
     /// `int64`
     Int64,
-    /// `int32`, the type of character constants
-    Int32,
     /// `uint8`
     Uint8,
     /// `uint64`; values past `i64::MAX` do not occur
@@ -186,12 +184,12 @@ pub enum MapKind {
 
 /// A map. Cloning shares it: a change through one clone is seen by all.
 #[derive(Clone)]
-pub struct Map(Rc<MapCell>);
-
-struct MapCell {
-    kind: Cell<MapKind>,
-    entries: RefCell<BTreeMap<Str, Value>>,
+pub struct Map {
+    kind: MapKind,
+    cell: Rc<MapCell>,
 }
+
+struct MapCell(RefCell<BTreeMap<Str, Value>>);
 
 impl Map {
     /// An empty `map[string]interface {}`.
@@ -201,37 +199,42 @@ impl Map {
 
     /// A map of the given type.
     pub fn of(kind: MapKind, entries: BTreeMap<Str, Value>) -> Self {
-        Self(Rc::new(MapCell { kind: Cell::new(kind), entries: RefCell::new(entries) }))
+        Self { kind, cell: Rc::new(MapCell(RefCell::new(entries))) }
     }
 
     /// Its type.
     pub fn kind(&self) -> MapKind {
-        self.0.kind.get()
+        self.kind
+    }
+
+    /// The same map, shared, under another type.
+    pub fn retyped(&self, kind: MapKind) -> Self {
+        Self { kind, cell: Rc::clone(&self.cell) }
     }
 
     /// The entry under `key`.
     pub fn get(&self, key: &[u8]) -> Option<Value> {
-        self.0.entries.borrow().get(key).cloned()
+        self.cell.0.borrow().get(key).cloned()
     }
 
     /// Sets an entry, for every holder of this map.
     pub fn set(&self, key: Str, value: Value) {
-        self.0.entries.borrow_mut().insert(key, value.settled());
+        self.cell.0.borrow_mut().insert(key, value.settled());
     }
 
     /// Removes an entry, for every holder of this map.
     pub fn remove(&self, key: &[u8]) {
-        self.0.entries.borrow_mut().remove(key);
+        self.cell.0.borrow_mut().remove(key);
     }
 
     /// Whether there is such an entry.
     pub fn contains(&self, key: &[u8]) -> bool {
-        self.0.entries.borrow().contains_key(key)
+        self.cell.0.borrow().contains_key(key)
     }
 
     /// How many entries it has.
     pub fn len(&self) -> usize {
-        self.0.entries.borrow().len()
+        self.cell.0.borrow().len()
     }
 
     /// Whether it has none.
@@ -241,34 +244,23 @@ impl Map {
 
     /// The entries as they are now, in the order of their keys.
     pub fn entries(&self) -> Vec<(Str, Value)> {
-        self.0.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        self.cell.0.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// The keys as they are now, sorted.
     pub fn keys(&self) -> Vec<Str> {
-        self.0.entries.borrow().keys().cloned().collect()
-    }
-
-    /// Another map with the same entries.
-    pub fn shallow(&self) -> Self {
-        Self::of(self.kind(), self.0.entries.borrow().clone())
+        self.cell.0.borrow().keys().cloned().collect()
     }
 
     /// Removes all entries, which also undoes a map that holds itself.
     pub(crate) fn clear(&self) {
-        let entries = std::mem::take(&mut *self.0.entries.borrow_mut());
+        let entries = std::mem::take(&mut *self.cell.0.borrow_mut());
         drop_flat(entries.into_values());
-    }
-
-    /// The same map under another type: entries are shared one by one, later
-    /// changes of the map itself are not.
-    pub fn retyped(&self, kind: MapKind) -> Self {
-        Self::of(kind, self.0.entries.borrow().clone())
     }
 
     /// Whether both are the same map, not only equal ones.
     pub fn same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.cell, &other.cell)
     }
 }
 
@@ -280,7 +272,7 @@ impl Default for Map {
 
 impl Drop for MapCell {
     fn drop(&mut self) {
-        drop_flat(std::mem::take(self.entries.get_mut()).into_values());
+        drop_flat(std::mem::take(self.0.get_mut()).into_values());
     }
 }
 
@@ -296,8 +288,8 @@ fn drop_flat(values: impl IntoIterator<Item = Value>) {
                 }
             }
             Value::Map(mut map) => {
-                if let Some(cell) = Rc::get_mut(&mut map.0) {
-                    let entries = std::mem::take(cell.entries.get_mut());
+                if let Some(cell) = Rc::get_mut(&mut map.cell) {
+                    let entries = std::mem::take(cell.0.get_mut());
                     pending.extend(entries.into_values().filter(|v| matches!(v, Value::List(_) | Value::Map(_))));
                 }
             }
@@ -444,7 +436,6 @@ impl IntKind {
         match self {
             Self::Int => "int",
             Self::Int64 => "int64",
-            Self::Int32 => "int32",
             Self::Uint8 => "uint8",
             Self::Uint64 => "uint64",
         }

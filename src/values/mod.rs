@@ -47,6 +47,27 @@ impl std::fmt::Display for Location {
     }
 }
 
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A place in a file.
+    File(Location),
+    /// A `--set` flag.
+    Flag,
+    /// Neither: a chart's default, or it is missing.
+    Elsewhere,
+}
+
+fn at<'t>(table: &'t Table, pointer: &str) -> Option<&'t Value> {
+    let mut parts = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let first = table.get(&parts.next()?)?;
+    parts.try_fold(first, |value, part| match value {
+        Value::Object(inner) => inner.get(&part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// Values could not be read or set.
 #[derive(Debug, thiserror::Error)]
 pub enum ValuesError {
@@ -82,6 +103,9 @@ pub enum ValuesError {
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     files: Vec<ValuesFile>,
+    /// The files alone.
+    from_files: Table,
+    /// The files and the settings.
     table: Table,
 }
 
@@ -94,12 +118,13 @@ impl Values {
             values.table = merge_maps(std::mem::take(&mut values.table), table);
             values.files.push(file);
         }
+        values.from_files.clone_from(&values.table);
         Ok(values)
     }
 
     /// A table that is in no file.
     pub fn from_table(table: Table) -> Self {
-        Self { files: Vec::new(), table }
+        Self { files: Vec::new(), from_files: Table::new(), table }
     }
 
     /// Applies one setting, such as `image.tag=7.4` or `list[0]=a`.
@@ -121,10 +146,17 @@ impl Values {
         &self.files
     }
 
-    /// Where the value at a JSON pointer (such as `/redis/appendfsync`) was set
-    /// last, or the innermost table around it that a file has.
-    pub fn locate(&self, pointer: &str) -> Option<Location> {
-        self.files.iter().rev().find_map(|file| locate(file, pointer))
+    /// Where the value at a JSON pointer (such as `/redis/appendfsync`) comes
+    /// from.
+    pub fn origin(&self, pointer: &str) -> Origin {
+        let value = at(&self.table, pointer);
+        if value.is_none() {
+            return Origin::Elsewhere;
+        }
+        if at(&self.from_files, pointer) != value {
+            return Origin::Flag;
+        }
+        self.files.iter().rev().find_map(|file| locate(file, pointer)).map_or(Origin::Elsewhere, Origin::File)
     }
 }
 
@@ -173,6 +205,11 @@ pub fn read_table(name: &str, text: &str) -> Result<Table, ValuesError> {
         return Err(ValuesError::NotATable { file: name.to_owned(), found });
     }
     Ok(table)
+}
+
+/// The documents of a file, split at lines that start with `---`.
+pub(crate) fn split_at_dashes(text: &str) -> impl Iterator<Item = &str> {
+    documents(text).into_iter().map(|(_, document)| document)
 }
 
 /// The documents of a file with the number of lines before each, split at

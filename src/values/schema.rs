@@ -8,7 +8,7 @@ pub struct SchemaViolation {
     /// The JSON pointer of the value, such as `/redis/appendfsync`; empty for
     /// the whole.
     pub pointer: String,
-    /// What the schema wants.
+    /// What the schema wants. Never quotes the value.
     pub message: String,
 }
 
@@ -20,7 +20,11 @@ pub fn check(schema: &str, values: &Value) -> Result<Vec<SchemaViolation>, Strin
     let values = whole_numbers(values);
     Ok(validator
         .iter_errors(&values)
-        .map(|error| SchemaViolation { pointer: error.instance_path().to_string(), message: error.to_string() })
+        .map(|error| SchemaViolation {
+            pointer: error.instance_path().to_string(),
+            // The value may be a password, so it is not quoted.
+            message: error.masked_with("the value").to_string(),
+        })
         .collect())
 }
 

@@ -104,6 +104,21 @@ must replies 2 0 dbsize
 must replies 2 1 dbsize
 finish
 
+begin stops-after-its-first-append-only-file
+make_pod 0 "$work/rendered/standalone" 1 "$work/password"
+start 0 standalone
+within 5 "Redis is not ready" ready 0
+must replies OK 0 config set appendonly no
+must replies OK 0 config set rdb-key-save-delay 400000
+for key in 1 2 3 4 5; do must replies OK 0 set "$key" "$key"; done
+must replies OK 0 config set appendonly yes
+within 5 "no append-only file is being written" eval "cli 0 info persistence | grep -q aof_rewrite_in_progress:1"
+stop 0
+start 0 standalone
+within 5 "Redis is not ready" ready 0
+must replies 5 0 dbsize
+finish
+
 begin empty-primary-never-wipes-a-replica
 install 2
 write_keys 1

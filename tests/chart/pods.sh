@@ -76,7 +76,7 @@ pod_of() {
 # What the chart tells the scripts, with loopback addresses: topology REPLICAS
 topology() {
   printf 'port=%s\nreplicas=%s\nhost=%s.1%%d\nservice=%s.10\n' "$port" "$1" "$net" "$net"
-  printf 'server=%s-server\nclient=%s-cli\ntls=%s\nmin_replicas=auto\ngrace=60\n' "$FLAVOR" "$FLAVOR" "${TLS:-}"
+  printf 'server=%s-server\nclient=%s-cli\ntls=%s\nmin_replicas=auto\n' "$FLAVOR" "$FLAVOR" "${TLS:-}"
   printf 'sentinels=%s\nsentinel_host=%s.2%%d\nsentinel_port=%s\nprimary_name=redis\n' "${SENTINELS:-0}" "$net" "$((port + 1))"
 }
 
@@ -103,10 +103,15 @@ gone() {
   ! kill -0 "$1" 2>/dev/null
 }
 
+# As the kubelet ends a container, or as a crash does with KILL.
 stop() {
   pod_of "$1"
-  kill "-${2:-TERM}" "$(cat "$pod/pid")"
-  wait "$(cat "$pod/pid")" 2>/dev/null || true
+  pid=$(cat "$pod/pid")
+  if [ "${2:-TERM}" = TERM ]; then
+    PATH=$POD_PATH $POD_SHELL "$pod/config/stop.sh" 10
+  fi
+  kill "-${2:-TERM}" "$pid"
+  within 10 "pod $1 does not stop" gone "$pid"
   rm "$pod/pid"
 }
 

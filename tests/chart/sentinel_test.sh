@@ -187,7 +187,7 @@ install_all
 cli 0 set one 1 >/dev/null
 must replies 2 0 wait 2 5000
 pod_of 0
-PATH=$POD_PATH $POD_SHELL "$pod/config/prestop.sh"
+PATH=$POD_PATH $POD_SHELL "$pod/config/stop.sh" 20
 must is_role 0 slave
 new=$(named 1)
 [ "$new" != 0 ] || die "the Sentinels still name pod 0"
@@ -207,7 +207,7 @@ begin a-new-sentinel-asks-the-others
 rendered=$work/rendered/plain
 install_all
 pod_of 0
-PATH=$POD_PATH $POD_SHELL "$pod/config/prestop.sh"
+PATH=$POD_PATH $POD_SHELL "$pod/config/stop.sh" 20
 new=$(named 1)
 stop_sentinel 0 KILL
 rm -rf "$pod/data" && mkdir "$pod/data"

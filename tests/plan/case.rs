@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use redis_gitops::{
     desired::DesiredState,
     diff::{self, Redactor},
+    difference::{Difference, DriftClass},
     environment::DriftPolicy,
     inventory::{Entry, Inventory},
     live::{LiveObject, LiveState, Rejection, RejectionClass},
@@ -35,6 +36,8 @@ pub struct Case {
     events: Vec<Event>,
     #[serde(default)]
     answers: Vec<Answer>,
+    #[serde(default)]
+    unstable: Vec<Unstable>,
     #[serde(default)]
     facts: Facts,
 }
@@ -100,6 +103,14 @@ enum Answer {
     Stranger { stranger: String },
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unstable {
+    object: String,
+    path: String,
+    live: Value,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 struct Facts {
@@ -123,18 +134,22 @@ pub struct World {
     pub live: LiveState,
     pub cluster: ClusterFacts,
     pub redis: RedisFacts,
+    pub unstable: BTreeMap<ObjectKey, Vec<Difference>>,
+    /// Secrets of the pass that the environment does not apply.
+    pub others_secrets: Vec<Value>,
 }
 
 impl World {
     pub fn plan(&self) -> Plan {
         let objects = self.server.objects.values().chain(self.desired.manifests.iter().map(|manifest| &manifest.body));
-        let redactor = Redactor::new(b"key", objects.filter(|object| object["kind"] == "Secret")).expect("a redactor");
+        let secrets = objects.filter(|object| object["kind"] == "Secret").chain(&self.others_secrets);
+        let redactor = Redactor::new(b"key", secrets).expect("a redactor");
         plan::plan(&Inputs {
             policy: &self.policy,
             desired: &self.desired,
             live: &self.live,
             inventory: &self.inventory,
-            unstable: &BTreeMap::new(),
+            unstable: &self.unstable,
             salt: SALT,
             cluster: &self.cluster,
             redis: &self.redis,
@@ -221,6 +236,17 @@ impl Case {
         plan::render_text(&self.world().plan())
     }
 
+    fn unstable(&self) -> BTreeMap<ObjectKey, Vec<Difference>> {
+        let difference = |known: &Unstable| Difference {
+            path: known.path.clone(),
+            class: DriftClass::Changed,
+            live: Some(known.live.clone()),
+            desired: None,
+            writer: None,
+        };
+        self.unstable.iter().map(|known| (key(&known.object), vec![difference(known)])).collect()
+    }
+
     pub fn world(&self) -> World {
         let applied = manifests(&self.applied);
         let desired = self.git.as_ref().map_or_else(|| applied.clone(), |items| manifests(items));
@@ -244,7 +270,17 @@ impl Case {
             throw_away: self.policy.throw_away,
         };
         let (cluster, redis) = self.facts.read();
-        let mut world = World { policy, desired, inventory, server, live: LiveState::default(), cluster, redis };
+        let mut world = World {
+            policy,
+            desired,
+            inventory,
+            server,
+            live: LiveState::default(),
+            cluster,
+            redis,
+            unstable: self.unstable(),
+            others_secrets: Vec::new(),
+        };
         world.observe();
         self.answers.iter().for_each(|answer| answer_with(answer, &mut world.live));
         world

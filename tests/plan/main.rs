@@ -1,6 +1,7 @@
 //! Golden plans and what no plan may ever do. See `README.md` beside this file.
 
 mod case;
+mod properties;
 mod server;
 
 use std::{env, fs, path::Path};

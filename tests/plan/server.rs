@@ -64,6 +64,12 @@ impl Server {
         }
         default(&mut object);
         self.own(&mut object, Some(&before), &entry(manager, "Update", subresource, fields));
+        if subresource == "scale" && changes.values().any(|replicas| replicas == 0) {
+            // The subresource's form leaves a zero out, so nobody owns the field then.
+            let mut entries = diff::entries(&object);
+            entries.retain(|entry| entry.writer.subresource != "scale");
+            object["metadata"]["managedFields"] = entries.iter().map(ManagerEntry::write).collect();
+        }
         self.store(key, object);
     }
 

@@ -22,13 +22,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the daemon on `config`; its log goes beside it.
+    /// Starts the daemon on `config`, with a log that explains a failure.
     pub fn start(config: &Path) -> Self {
+        Self::start_logging(config, "debug,hyper=info,kube=info,tower=info,rustls=info,ureq=info,h2=info")
+    }
+
+    /// Starts the daemon on `config`; its log goes beside it.
+    pub fn start_logging(config: &Path, filter: &str) -> Self {
         let log = config.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).expect("a log file");
         let begin = fs::metadata(&log).map_or(0, |meta| meta.len());
         let child = Command::new(env!("CARGO_BIN_EXE_redis-gitops"))
-            .args(["run", "--log", "debug,hyper=info,kube=info,tower=info,rustls=info,ureq=info,h2=info", "--config"])
+            .args(["run", "--log", filter, "--config"])
             .arg(config)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the same file"))

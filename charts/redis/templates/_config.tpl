@@ -41,8 +41,8 @@ maxmemory-policy {{ .Values.redis.maxmemoryPolicy }}
 replica-serve-stale-data yes
 # Long enough for replicas that start together to share one copy.
 repl-diskless-sync-delay 1
-# How long a primary that ends waits for replicas that lag.
-shutdown-timeout {{ div (int64 .Values.terminationGracePeriodSeconds) 3 }}
+# How long a primary that ends waits for replicas that lag; stop.sh leaves 15 s.
+shutdown-timeout 10
 {{- include "redis.parameters" (dict "root" . "restart" false) }}
 {{- end }}
 
@@ -94,7 +94,6 @@ server={{ .Values.flavor }}-server
 client={{ .Values.flavor }}-cli
 tls={{ ternary "yes" "" .Values.tls.enabled }}
 min_replicas={{ include "redis.parameter" .Values.redis.minReplicasToWrite }}
-grace={{ int64 .Values.terminationGracePeriodSeconds }}
 sentinels={{ ternary 3 0 .Values.sentinel.enabled }}
 {{- if .Values.sentinel.enabled }}
 sentinel_host={{ $name }}-sentinel-%d.{{ $name }}-sentinel.{{ .Release.Namespace }}.svc

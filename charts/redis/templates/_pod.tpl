@@ -41,20 +41,19 @@ spec:
           containerPort: {{ int64 .Values.service.targetPort }}
           protocol: TCP
       {{- include "redis.containerSecurity" . | nindent 6 }}
-      {{- if .Values.sentinel.enabled }}
-      lifecycle:
-        preStop:
-          exec:
-            command:
-              - sh
-              - /etc/redis/prestop.sh
-      {{- end }}
       startupProbe:
         {{- include "redis.probe" (dict "script" "liveness.sh" "timings" .Values.startupProbe) | nindent 8 }}
       livenessProbe:
         {{- include "redis.probe" (dict "script" "liveness.sh" "timings" .Values.livenessProbe) | nindent 8 }}
       readinessProbe:
         {{- include "redis.probe" (dict "script" "readiness.sh" "timings" .Values.readinessProbe) | nindent 8 }}
+      lifecycle:
+        preStop:
+          exec:
+            command:
+              - sh
+              - /etc/redis/stop.sh
+              - {{ sub (int64 .Values.terminationGracePeriodSeconds) 15 | quote }}
       {{- with .Values.resources }}
       resources:
         {{- toYaml . | nindent 8 }}

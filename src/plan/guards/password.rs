@@ -87,9 +87,42 @@ fn in_pods(object: &Value) -> Option<String> {
         }
         let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
         let text: Vec<_> = words.filter_map(Value::as_str).flat_map(str::split_whitespace).collect();
-        let given = text.windows(2).any(|pair| {
-            matches!(pair[0], "--requirepass" | "--masterauth") && !pair[1].starts_with(['$', '-']) && pair[1] != "\"\""
-        });
+        let given =
+            text.windows(2).any(|pair| matches!(pair[0], "--requirepass" | "--masterauth") && is_literal(pair[1]));
         given.then(|| format!("the container {name} has a password in plain text in its command"))
     })
+}
+
+/// Whether a word of a command is itself a value, not a variable, a
+/// substitution, a placeholder, the next option or a line's continuation.
+fn is_literal(word: &str) -> bool {
+    let value = word.trim_matches(['"', '\'']);
+    !value.is_empty() && !value.starts_with(['$', '-', '\\', '%', '`', '<'])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_password_from_a_file_or_a_variable_is_not_in_the_command() {
+        let found = |script: &str| {
+            let containers = json!([{"name": "redis", "command": ["sh", "-c", script]}]);
+            in_pods(&json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": containers}}}}))
+                .is_some()
+        };
+        for fine in [
+            "exec redis-server --requirepass \"$(cat /run/secrets/redis-password)\"",
+            "exec redis-server --requirepass $PASSWORD --masterauth '${PASSWORD}'",
+            "redis-server --requirepass \"\" --appendonly yes",
+            "redis-server --requirepass",
+        ] {
+            assert!(!found(fine), "{fine}");
+        }
+        for plain in ["redis-server --requirepass hunter2hunter2", "redis-server --masterauth \"!x\""] {
+            assert!(found(plain), "{plain}");
+        }
+    }
 }

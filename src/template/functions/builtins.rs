@@ -49,9 +49,9 @@ fn index(call: &mut Call<'_, '_>) -> Outcome {
             Value::List(list) => list[position(at, list.len())?].clone(),
             Value::Str(text) => Value::Int(text[position(at, text.len())?].into(), IntKind::Uint8),
             Value::Map(map) => entry(map, at)?,
-            Value::Object(object) if object.entries().is_some() => match (object.plain(), at) {
-                (Value::Map(map), at) => entry(&map, at)?,
-                (other, _) => other,
+            Value::Object(object) => match object.plain() {
+                Value::Map(map) => entry(&map, at)?,
+                _ => return Err(format!("{} cannot be indexed", object.type_name()).into()),
             },
             other => return Err(format!("{} cannot be indexed", other.type_name()).into()),
         };

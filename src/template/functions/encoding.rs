@@ -10,6 +10,7 @@ use super::{
 use crate::{
     template::{
         encode::{self, JsonStyle},
+        toml,
         value::{List, Map, Str, Value},
     },
     values::yaml::{self, Numbers},
@@ -21,6 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     plain("b32enc", &[Text], |c| Ok(Value::str(b32enc(c.bytes(0))))),
     plain("b32dec", &[Text], b32dec),
     plain("toYaml", &[Any], |c| Ok(Value::str(encode::to_yaml(&c.args[0]).unwrap_or_default()))),
+    plain("toYamlPretty", &[Any], |c| Ok(Value::str(encode::to_yaml_pretty(&c.args[0]).unwrap_or_default()))),
     plain("mustToYaml", &[Any], |c| Ok(Value::str(encode::to_yaml(&c.args[0])?))),
     plain("fromYaml", &[Text], from_yaml),
     plain("fromYamlArray", &[Text], from_yaml_array),
@@ -30,6 +32,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     plain("mustToPrettyJson", &[Any], |c| Ok(Value::str(json(c, true, true)?))),
     plain("toRawJson", &[Any], |c| Ok(Value::str(json(c, false, false)?))),
     plain("mustToRawJson", &[Any], |c| Ok(Value::str(json(c, false, false)?))),
+    plain("toToml", &[Any], |c| Ok(Value::str(toml::to_toml(&c.args[0]).unwrap_or_else(|error| error)))),
+    plain("fromToml", &[Text], |c| Ok(toml::from_toml(&c.text(0)))),
     plain("fromJson", &[Text], from_json),
     plain("mustFromJson", &[Text], |c| Ok(encode::from_json(&c.text(0))?)),
     plain("fromJsonArray", &[Text], from_json_array),
@@ -80,6 +84,9 @@ fn b32dec(call: &mut Call<'_, '_>) -> Outcome {
     let clean: Vec<u8> = call.bytes(0).iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
     let corrupt = |at: usize| Ok(Value::str(format!("illegal base32 data at input byte {at}")));
     let digits = clean.iter().position(|b| *b == b'=').unwrap_or(clean.len());
+    if let Some(at) = clean[..digits].iter().position(|b| !BASE32.contains(b)) {
+        return corrupt(at);
+    }
     if !clean.len().is_multiple_of(8) {
         return corrupt(clean.len());
     }

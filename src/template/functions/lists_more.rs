@@ -18,9 +18,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     plain("mustCompact", &[Any], compact),
     plain("until", &[Int], |c| {
         let end = c.int(0);
-        Ok(ints(c, 0, end, end.signum())?)
+        ints(c, 0, end, end.signum())
     }),
-    plain("untilStep", &[Int, Int, Int], |c| Ok(ints(c, c.int(0), c.int(1), c.int(2))?)),
+    plain("untilStep", &[Int, Int, Int], |c| ints(c, c.int(0), c.int(1), c.int(2))),
     variadic("seq", &[], Int, seq),
 ];
 

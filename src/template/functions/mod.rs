@@ -53,17 +53,15 @@ pub(crate) enum Param {
     Any,
     Str,
     Int,
-    Int64,
     Float,
     Bool,
     Map,
-    Strings,
     Time,
 }
 
 impl Param {
     pub(super) fn can_be_nil(self) -> bool {
-        matches!(self, Self::Any | Self::Map | Self::Strings)
+        matches!(self, Self::Any | Self::Map)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -71,11 +69,9 @@ impl Param {
             Self::Any => "any value",
             Self::Str => "a string",
             Self::Int => "an int",
-            Self::Int64 => "an int64",
             Self::Float => "a float64",
             Self::Bool => "a bool",
             Self::Map => "a map",
-            Self::Strings => "a list of strings",
             Self::Time => "a time",
         }
     }
@@ -220,7 +216,6 @@ const UNSUPPORTED: &[&str] = &[
     "decryptAES",
     "derivePassword",
     "encryptAES",
-    "fromToml",
     "genCA",
     "genCAWithKey",
     "genPrivateKey",
@@ -229,8 +224,6 @@ const UNSUPPORTED: &[&str] = &[
     "genSignedCert",
     "genSignedCertWithKey",
     "htpasswd",
-    "toToml",
-    "toYamlPretty",
 ];
 
 static TABLE: LazyLock<HashMap<&'static str, &'static Function>> =
@@ -264,5 +257,28 @@ pub(crate) fn strval(value: &Value) -> Result<Str, Refusal> {
             Some(bytes) => Ok(Str::from(bytes)),
             None => sprint(value),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every function of helm 4.1.4 exists here, or is named as missing both
+    /// here and in the documentation.
+    #[test]
+    fn no_function_of_helm_is_forgotten() {
+        let page = include_str!("../../../docs/helm-compatibility.md");
+        let names = include_str!("../../../tests/helm/functions.txt");
+        for name in names.lines() {
+            match find(name) {
+                Found::Function(_) => assert!(!UNSUPPORTED.contains(&name), "{name} is there and called missing"),
+                Found::Unsupported => assert!(page.contains(&format!("`{name}`")), "{name} is not in the page"),
+                Found::Unknown => panic!("{name} is unknown"),
+            }
+        }
+        for name in TABLE.keys().chain(UNSUPPORTED) {
+            assert!(names.lines().any(|known| known == *name), "{name} is no function of helm");
+        }
     }
 }

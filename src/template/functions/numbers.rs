@@ -5,14 +5,15 @@ use crate::template::{
     value::Value,
 };
 
+/// 2^63
+const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+
 /// `cast.ToInt64`: what is no number is 0.
 pub(crate) fn to_int64(value: &Value) -> i64 {
     match value {
         Value::Int(value, _) => *value,
         // Go's conversion of what does not fit gives the smallest int64 on amd64.
-        Value::Float(value) if *value >= -9.223_372_036_854_775_8e18 && *value < 9.223_372_036_854_775_8e18 => {
-            *value as i64
-        }
+        Value::Float(value) if (-LIMIT..LIMIT).contains(value) => *value as i64,
         Value::Float(_) => i64::MIN,
         Value::Bool(value) => i64::from(*value),
         Value::Str(text) => parse_int(without_zero_decimals(&text.text()), 0).unwrap_or(0),

@@ -13,9 +13,7 @@ pub(crate) fn method(value: &Value, name: &str, args: &[Value]) -> Option<Result
             }
             _ => Err("Has takes one string, such as apps/v1".to_owned()),
         }),
-        (Value::Map(map), "AsMap") if map.kind() == MapKind::Values => {
-            Some(Ok(Value::Map(Map::of(MapKind::Any, map.entries().into_iter().collect()))))
-        }
+        (Value::Map(map), "AsMap") if map.kind() == MapKind::Values => Some(Ok(Value::Map(map.retyped(MapKind::Any)))),
         (Value::Map(map), "YAML") if map.kind() == MapKind::Values => {
             Some(crate::template::encode::to_yaml(value).map(|text| Value::str(text + "\n")))
         }
@@ -35,5 +33,5 @@ fn table(map: &Map, path: &str) -> Result<Value, String> {
             _ => return Err(format!("{part:?} is not a table")),
         }
     }
-    Ok(Value::Map(Map::of(MapKind::Values, at.entries().into_iter().collect())))
+    Ok(Value::Map(at.retyped(MapKind::Values)))
 }

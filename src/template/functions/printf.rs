@@ -399,7 +399,7 @@ fn float(out: &mut Vec<u8>, number: f64, verb: char, flags: Flags, value: &Value
             return Ok(());
         }
         ('v' | 'g' | 'G', _, None) if flags.sharp => format!("{magnitude:.6}"),
-        ('v' | 'g' | 'G', _, None) => general(magnitude, verb),
+        ('v' | 'g' | 'G', _, None) => print::float_general(magnitude),
         ('v' | 'g' | 'G', _, Some(precision)) => rounded_general(magnitude, precision.max(1)),
         ('f' | 'F', _, precision) => format!("{magnitude:.p$}", p = precision.unwrap_or(6)),
         ('e' | 'E', _, precision) => exponent_form(&format!("{magnitude:.p$e}", p = precision.unwrap_or(6))),
@@ -413,12 +413,6 @@ fn float(out: &mut Vec<u8>, number: f64, verb: char, flags: Flags, value: &Value
     };
     pad(out, format!("{sign}{zeros}{body}").as_bytes(), Flags { zero: false, ..flags });
     Ok(())
-}
-
-/// `%g` goes to an exponent at 1e+21, `%v` with the shortest form at 1e+06... as
-/// strconv decides; both share it.
-fn general(value: f64, _verb: char) -> String {
-    print::float_general(value)
 }
 
 /// `1.5e2` with Go's two-digit exponent.

@@ -29,6 +29,8 @@ pub struct Emitter {
     /// Only indentation was written on this line so far.
     indention: bool,
     in_mapping: bool,
+    /// Lists stand deeper than their key, and lines are never folded.
+    pretty: bool,
 }
 
 impl Default for Emitter {
@@ -42,6 +44,7 @@ impl Default for Emitter {
             whitespace: true,
             indention: true,
             in_mapping: false,
+            pretty: false,
         }
     }
 }
@@ -62,6 +65,17 @@ enum Style {
 }
 
 impl Emitter {
+    /// Writes as yaml.v3 does with an indentation of two: lists stand deeper
+    /// than their key, and lines are never folded.
+    pub fn pretty() -> Self {
+        Self { pretty: true, ..Self::default() }
+    }
+
+    /// Whether the line is long enough to be folded.
+    fn is_full(&self) -> bool {
+        !self.pretty && self.column > BEST_WIDTH
+    }
+
     /// The document, with a newline at its end.
     pub fn finish(mut self) -> String {
         if self.column > 0 {
@@ -90,7 +104,7 @@ impl Emitter {
             self.indicator("]", false, false, false);
             return;
         }
-        let indentless = self.in_mapping && !self.indention;
+        let indentless = self.in_mapping && !self.indention && !self.pretty;
         self.increase_indent(indentless);
         self.levels.push(Level::List);
     }
@@ -228,7 +242,7 @@ impl Emitter {
             let next = chars.peek().map(|(_, c)| *c);
             if c == ' ' {
                 let inside = !quoted || (at > 0 && at + 1 < text.len());
-                if may_break && !spaces && self.column > BEST_WIDTH && inside && next != Some(' ') {
+                if may_break && !spaces && self.is_full() && inside && next != Some(' ') {
                     self.write_indent();
                 } else {
                     self.put(' ');
@@ -251,7 +265,7 @@ impl Emitter {
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
             if c == ' ' {
-                if may_break && !spaces && self.column > BEST_WIDTH && at > 0 && at + 1 < text.len() {
+                if may_break && !spaces && self.is_full() && at > 0 && at + 1 < text.len() {
                     self.write_indent();
                     if chars.peek().is_some_and(|(_, c)| *c == ' ') {
                         self.put('\\');

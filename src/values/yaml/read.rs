@@ -122,6 +122,11 @@ impl Node {
         }
     }
 
+    fn is_merge(&self) -> bool {
+        let NodeKind::Scalar { text, plain } = &self.kind else { return false };
+        &**text == "<<" && (*plain && self.tag.is_none() || self.tag.as_deref() == Some("tag:yaml.org,2002:merge"))
+    }
+
     fn fail<T>(&self, message: impl Into<String>) -> Result<T, YamlError> {
         Err(YamlError { line: self.line, column: self.column, message: message.into() })
     }
@@ -164,7 +169,7 @@ impl Node {
             Scalar::Float(value) => Ok(key_float(value)),
             Scalar::Null => node.fail("null cannot be a mapping key"),
             Scalar::Uint(_) => node.fail("a mapping key is too large a number"),
-            Scalar::Timestamp | Scalar::Merge | Scalar::Text => Ok(text.to_string()),
+            Scalar::Timestamp | Scalar::Text => Ok(text.to_string()),
         }
     }
 }
@@ -229,14 +234,14 @@ impl Converter {
             Scalar::Int(value) => Ok(Value::from(value)),
             Scalar::Uint(value) => Ok(Value::from(value)),
             Scalar::Float(value) => float(value),
-            Scalar::Timestamp | Scalar::Merge | Scalar::Text => Ok(Value::String(text.to_owned())),
+            Scalar::Timestamp | Scalar::Text => Ok(Value::String(text.to_owned())),
         }
     }
 
     fn mapping(&mut self, entries: &[(Node, Node)], depth: usize) -> Result<Map<String, Value>, YamlError> {
         let mut map = Map::new();
         for (key, value) in entries {
-            if key.scalar()? == Scalar::Merge {
+            if key.is_merge() {
                 self.merge(value, &mut map, depth)?;
             } else {
                 map.insert(key.key_text()?, self.value(value, depth + 1)?);

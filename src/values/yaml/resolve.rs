@@ -16,8 +16,6 @@ pub enum Scalar {
     Float(f64),
     /// A date, which reads as text but is quoted when written.
     Timestamp,
-    /// `<<`
-    Merge,
     /// Text.
     Text,
 }
@@ -27,7 +25,6 @@ pub fn resolve(text: &str) -> Scalar {
     match text.as_bytes().first() {
         None => Scalar::Null,
         Some(b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~') => word(text),
-        Some(b'<') if text == "<<" => Scalar::Merge,
         Some(b'.') => match text {
             ".nan" | ".NaN" | ".NAN" => Scalar::Float(f64::NAN),
             ".inf" | ".Inf" | ".INF" => Scalar::Float(f64::INFINITY),

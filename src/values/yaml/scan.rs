@@ -180,7 +180,7 @@ impl Scanner<'_> {
 
     fn run(&mut self) -> Scan<()> {
         loop {
-            self.to_next_token();
+            self.skip_to_token();
             self.expire_keys()?;
             self.unroll(isize::try_from(self.mark.column).unwrap_or(isize::MAX));
             if self.peek().is_none() {
@@ -195,7 +195,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn to_next_token(&mut self) {
+    fn skip_to_token(&mut self) {
         loop {
             if self.mark.column == 0 && self.peek() == Some('\u{feff}') {
                 self.skip();
@@ -394,7 +394,8 @@ impl Scanner<'_> {
         self.key_allowed = false;
         let mark = self.mark;
         let start = self.pos;
-        while !ends_word(self.peek()) && !(self.flow > 0 && self.peek().is_some_and(|c| ",]}".contains(c))) {
+        let flow_end = |c: Option<char>| c.is_some_and(|c| ",]}".contains(c));
+        while !(ends_word(self.peek()) || (self.flow > 0 && flow_end(self.peek()))) {
             self.skip();
         }
         let text = &self.text[start..self.pos];
