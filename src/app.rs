@@ -1,7 +1,10 @@
 //! The daemon: the only place that constructs things and supervises tasks.
 //!
-//! A task that panics is logged and started again; a listener that fails ends the
-//! process. A changed configuration restarts exactly the loops it concerns.
+//! A task that panics is logged and started again; one that does nothing else is
+//! given up, and `/healthz` says so. A listener that fails ends the process. A
+//! changed configuration restarts exactly the loops it concerns.
+
+mod task;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,27 +18,26 @@ use jiff::Timestamp;
 use tokio::{
     net::TcpListener,
     sync::{Notify, watch},
-    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::task::{Life, Task};
 use crate::{
-    cluster::{Cluster, ClusterError, Connection},
+    cluster::{Cluster, Connection},
     config::{self, Config, ConfigError, Connect, WatchError},
     environment::{BranchName, Environment},
     git::{GitError, Mirror},
     http::{self, HttpState, ProcessState},
+    plan::ENVIRONMENT_LABEL,
     probe::{Dial, DialError, Direct, PodAddress, Stream},
     reconcile::{Board, EnvironmentLoop, Prober, RepositoryLoop, Shared, TipMap, Watches},
     repository::Repository,
+    status::SyncState,
     telemetry::Metrics,
 };
 
-/// How long the writes in hand may take once the process is asked to end.
-const GRACE: Duration = Duration::from_secs(12);
-/// The pause before a task that panicked is started again, and between two
-/// attempts to reach what is needed at the start.
+/// The pause between two attempts to reach the API server at the start.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The deadline of one connection to a pod.
 const DIAL: Duration = Duration::from_secs(3);
@@ -162,6 +164,10 @@ impl Parts {
         }
     }
 
+    fn life(&self) -> Life {
+        Life { shutdown: self.shutdown.clone(), process: self.process.clone() }
+    }
+
     fn http(&self) -> HttpState {
         HttpState {
             status: self.board.subscribe(),
@@ -175,6 +181,7 @@ impl Parts {
     async fn connect(&self, config: &Config) -> Option<Cluster> {
         let connection =
             Connection { kubeconfig: config.kubernetes.kubeconfig.clone(), context: config.kubernetes.context.clone() };
+        let mut told = String::new();
         loop {
             // The name is known only once connected; until then nothing is counted.
             let name: Arc<std::sync::OnceLock<String>> = Arc::default();
@@ -190,17 +197,19 @@ impl Parts {
                     let _first = name.set(cluster.address().to_owned());
                     return Some(cluster);
                 }
-                Err(problem) => self.note_unreachable(&problem),
+                Err(problem) => {
+                    let problem = problem.to_string();
+                    if told != problem {
+                        warn!(reason = %problem, "the API server cannot be reached; it is tried again every second");
+                        told = problem;
+                    }
+                }
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => return None,
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
-    }
-
-    fn note_unreachable(&self, problem: &ClusterError) {
-        warn!(reason = %problem, "the API server cannot be reached; trying again");
     }
 
     fn note_reload(&self, reload: &config::Reload) {
@@ -241,43 +250,6 @@ struct EnvironmentTasks {
     prober: Task,
 }
 
-/// A supervised task that can be ended by itself.
-struct Task {
-    stop: CancellationToken,
-    handle: JoinHandle<()>,
-}
-
-impl Task {
-    /// Runs what `make` makes until it ends by itself or is stopped; a panic is
-    /// logged and it is made again.
-    fn supervise(
-        name: String,
-        shutdown: &CancellationToken,
-        make: impl Fn(CancellationToken) -> BoxFuture<'static, ()> + Send + 'static,
-    ) -> Self {
-        let stop = shutdown.child_token();
-        let token = stop.clone();
-        let handle = tokio::spawn(async move {
-            while !token.is_cancelled() {
-                let run = std::panic::AssertUnwindSafe(make(token.clone())).catch_unwind().await;
-                if run.is_ok() {
-                    return;
-                }
-                error!(task = %name, "the task panicked and is started again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        });
-        Self { stop, handle }
-    }
-
-    async fn end(self) {
-        self.stop.cancel();
-        if tokio::time::timeout(GRACE, self.handle).await.is_err() {
-            warn!("a task did not end in time");
-        }
-    }
-}
-
 impl Running {
     async fn start(parts: &Parts, cluster: Cluster, config: &Config) -> Result<Self, AppError> {
         let watches = Watches::new(cluster.clone(), config.kubernetes.scope);
@@ -310,17 +282,23 @@ impl Running {
         let same_repository = *self.mirror.repository() == config.repository;
         let same_url = self.mirror.repository().url == config.repository.url;
         let everything = !same_url || self.probe != config.probe;
-        for name in self.environments.keys().cloned().collect::<Vec<_>>() {
+        let changed = self.environments.extract_if(.., |name, tasks| {
             let kept = config.environments.iter().find(|e| e.name.as_str() == name);
-            let unchanged = kept.is_some_and(|e| *e == self.environments[&name].environment);
-            if everything || !unchanged {
-                self.cease(parts, &name, kept.is_some()).await;
-            }
-        }
+            everything || kept != Some(&tasks.environment)
+        });
+        let changed: Vec<(String, EnvironmentTasks)> = changed.collect();
+        let watches = &self.watches;
+        futures::future::join_all(changed.into_iter().map(|(name, tasks)| {
+            let kept = config.environments.iter().find(|e| e.name.as_str() == name);
+            cease(parts, watches, tasks, kept)
+        }))
+        .await;
+        // What has just ended may have written to the board.
+        parts.announce(config);
         if !same_repository || wanted != self.branches {
             let ended = std::mem::replace(
                 &mut self.repository,
-                Task::supervise(String::new(), &parts.shutdown, |_| async {}.boxed()),
+                Task::supervise(String::new(), &parts.life(), |_| async {}.boxed()),
             );
             ended.end().await;
             self.mirror = match self.mirror.reconfigured(config.repository.clone()) {
@@ -364,7 +342,7 @@ impl Running {
         let (cluster, watches, mirror) = (self.cluster.clone(), self.watches.clone(), self.mirror.clone());
         let (tips, board, metrics) = (Arc::clone(&self.tips), parts.board.clone(), parts.metrics.clone());
         let (environment, wake, uids) = (environment.clone(), Arc::clone(wake), Arc::clone(uids));
-        Task::supervise(format!("reconcile {}", environment.name), &parts.shutdown, move |shutdown| {
+        Task::supervise(format!("reconcile {}", environment.name), &parts.life(), move |shutdown| {
             let shared = Shared {
                 cluster: cluster.clone(),
                 watches: watches.clone(),
@@ -386,7 +364,7 @@ impl Running {
             Connect::Direct => Arc::new(Direct { deadline: DIAL }),
             Connect::PortForward => Arc::new(Forward(self.cluster.clone())),
         };
-        Task::supervise(format!("probe {name}"), &parts.shutdown, move |shutdown| {
+        Task::supervise(format!("probe {name}"), &parts.life(), move |shutdown| {
             let prober = Prober {
                 environment: name.clone(),
                 namespace: namespace.clone(),
@@ -402,24 +380,32 @@ impl Running {
         })
     }
 
-    /// Ends an environment's tasks. What it applied stays.
-    async fn cease(&mut self, parts: &Parts, name: &str, returns: bool) {
-        let Some(tasks) = self.environments.remove(name) else { return };
-        tasks.reconciler.end().await;
-        tasks.prober.end().await;
-        self.watches.unregister(name);
-        parts.steering.environments().remove(name);
-        if !returns {
-            warn!(environment = name, namespace = %tasks.environment.namespace, "left the configuration; what runs is left alone");
-            parts.board.remove_environment(name);
-        }
-    }
-
     async fn stop(self) {
         let tasks = self.environments.into_values().flat_map(|tasks| [tasks.reconciler, tasks.prober]);
         let all = tasks.chain([self.repository, self.readiness]).map(Task::end);
         futures::future::join_all(all).await;
     }
+}
+
+/// Ends an environment's tasks. What it applied stays. `returns` is the same
+/// environment in the new configuration.
+async fn cease(parts: &Parts, watches: &Watches, tasks: EnvironmentTasks, returns: Option<&Environment>) {
+    let EnvironmentTasks { environment, reconciler, prober } = tasks;
+    let name = environment.name.as_str();
+    futures::future::join(reconciler.end(), prober.end()).await;
+    watches.unregister(name);
+    parts.steering.environments().remove(name);
+    let place = |environment: &Environment| (environment.namespace.clone(), environment.release.clone());
+    if returns.map(place) == Some(place(&environment)) {
+        return;
+    }
+    // Nothing that was found there says anything about another place.
+    parts.board.remove_environment(name);
+    let Environment { namespace, release, .. } = &environment;
+    warn!(
+        environment = name, %namespace, %release,
+        "it is not managed there any more; what runs is left alone. Put the configuration back to manage it again, or delete it by hand: kubectl -n {namespace} delete all,configmap,secret -l {ENVIRONMENT_LABEL}={name}, and its claims once nothing needs their data"
+    );
 }
 
 impl Parts {
@@ -428,6 +414,9 @@ impl Parts {
         let url = config.repository.url.to_string();
         self.metrics.set_environments(config.environments.iter().map(|e| e.name.as_str()));
         self.metrics.set_repositories([url.as_str()]);
+        for environment in &config.environments {
+            self.board.describe(environment);
+        }
         self.board.only_repository(&url);
         self.board.repository(&url, |_| {});
     }
@@ -440,7 +429,7 @@ fn branches(config: &Config) -> BTreeSet<BranchName> {
 fn follow(parts: &Parts, mirror: &Mirror, branches: &BTreeSet<BranchName>, tips: &Arc<watch::Sender<TipMap>>) -> Task {
     let (mirror, branches, tips) = (mirror.clone(), branches.clone(), Arc::clone(tips));
     let (nudge, board, metrics) = (Arc::clone(&parts.steering.repository), parts.board.clone(), parts.metrics.clone());
-    Task::supervise("follow the repository".to_owned(), &parts.shutdown, move |shutdown| {
+    Task::supervise("follow the repository".to_owned(), &parts.life(), move |shutdown| {
         let follow = RepositoryLoop {
             mirror: mirror.clone(),
             branches: branches.iter().cloned().collect(),
@@ -457,11 +446,11 @@ fn follow(parts: &Parts, mirror: &Mirror, branches: &BTreeSet<BranchName>, tips:
 fn watch_first_pass(parts: &Parts, config: &Config) -> Task {
     let names: Vec<String> = config.environments.iter().map(|e| e.name.to_string()).collect();
     let (board, process) = (parts.board.clone(), parts.process.clone());
-    Task::supervise("watch the first pass".to_owned(), &parts.shutdown, move |shutdown| {
+    Task::supervise("watch the first pass".to_owned(), &parts.life(), move |shutdown| {
         let (names, mut status, process) = (names.clone(), board.subscribe(), process.clone());
         async move {
             let looked_at = status.wait_for(|status| {
-                names.iter().all(|name| status.environments.get(name).is_none_or(|e| e.sync.as_str() != "unknown"))
+                names.iter().all(|name| status.environments.get(name).is_none_or(|e| e.sync != SyncState::Unknown))
             });
             if let Some(Ok(_)) = shutdown.run_until_cancelled(looked_at).await {
                 process.send_modify(|state| state.first_pass_done = true);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Write};
 
-use super::{CliError, ConfigFile, Output, environment, print, render::unusable, source::Source};
+use super::{CliError, ConfigFile, Output, environment, mask_key, print, render::unusable, source::Source};
 use crate::{
     cluster::{Cluster, Connection, InventoryName, StoredInventory},
     config::Config,
@@ -61,7 +61,8 @@ async fn plan_once(config: &Config, environment: &Environment, snapshot: &Snapsh
         namespace: environment.namespace.to_string(),
         release: environment.release.to_string(),
     };
-    let StoredInventory { inventory, salt, .. } = cluster.load_inventory(&name, "unsaved".to_owned()).await?;
+    let fresh = format!("{:032x}", u128::from_ne_bytes(mask_key()));
+    let StoredInventory { inventory, salt, .. } = cluster.load_inventory(&name, fresh).await?;
     let watches = Watches::new(cluster.clone(), config.kubernetes.scope);
     let observer = Observer {
         cluster: &cluster,

@@ -1,8 +1,8 @@
 //! The verbs of the command line: one file each, thin. They build inputs, call
 //! the library and print.
 //!
-//! Exit codes: 0 done (for `diff`: no difference), 1 `diff` found a difference or
-//! `lint` a mistake, 2 an error, which is told on standard error.
+//! Exit codes: 0 done (for `diff`: no difference), 1 `diff` found a difference,
+//! `validate` or `lint` a mistake, 2 an error, which is told on standard error.
 
 use std::{
     io::{self, Write},
@@ -119,9 +119,6 @@ pub(crate) enum CliError {
     /// The environment cannot be rendered.
     #[error("{0}")]
     Unusable(String),
-    /// Its values cannot be read.
-    #[error(transparent)]
-    Values(Box<crate::reconcile::RenderFailure>),
     /// Secrets cannot be masked, so nothing is shown.
     #[error(transparent)]
     Redactor(#[from] crate::diff::RedactorError),
@@ -194,6 +191,11 @@ fn block_on(work: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliE
         .build()
         .map_err(|cause| CliError::Io { what: "start the runtime", cause })?
         .block_on(work)
+}
+
+/// The key of one run's masks: random, so that a mask confirms no guess.
+pub(crate) fn mask_key() -> [u8; 16] {
+    rand::random()
 }
 
 pub(crate) fn print(out: &mut dyn Write, text: &str) -> Result<(), CliError> {

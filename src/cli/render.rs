@@ -4,10 +4,9 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::{CliError, ConfigFile, Output, environment, print, source::Source, yaml};
+use super::{CliError, ConfigFile, Output, environment, mask_key, print, source::Source, yaml};
 use crate::{
     diff::Redactor,
-    plan::ENVIRONMENT_LABEL,
     reconcile::{Context, Unusable, desired_state},
 };
 
@@ -38,7 +37,7 @@ impl Render {
         let files = self.source.files(&config, environment).await?;
         let desired = desired_state(environment, &files.snapshot, &Context::offline()).map_err(unusable)?;
         let secrets = desired.manifests.iter().filter(|m| m.key.kind == "Secret").map(|m| &m.body);
-        let redactor = Redactor::new(ENVIRONMENT_LABEL.as_bytes(), secrets)?;
+        let redactor = Redactor::new(&mask_key(), secrets)?;
         let bodies: Vec<Value> = desired
             .manifests
             .iter()

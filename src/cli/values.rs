@@ -2,10 +2,9 @@
 
 use std::io::Write;
 
-use super::{CliError, ConfigFile, Output, environment, print, source::Source, yaml};
+use super::{CliError, ConfigFile, Output, environment, mask_key, print, render::unusable, source::Source, yaml};
 use crate::{
     diff::Redactor,
-    plan::ENVIRONMENT_LABEL,
     reconcile::{effective_values, passwords_of},
     values::Values as Given,
 };
@@ -33,11 +32,10 @@ impl Values {
         let config = self.config.load()?;
         let environment = environment(&config, &self.environment)?;
         let files = self.source.files(&config, environment).await?;
-        let mut values = effective_values(environment, files.snapshot.files.as_ref())
-            .map_err(|failure| CliError::Values(Box::new(failure)))?;
+        let mut values = effective_values(environment, &files.snapshot).map_err(unusable)?;
         if !self.show_secrets {
             let passwords = passwords_of(&Given::from_table(values.as_object().cloned().unwrap_or_default()));
-            values = Redactor::new(ENVIRONMENT_LABEL.as_bytes(), [&passwords])?.value(&values);
+            values = Redactor::new(&mask_key(), [&passwords])?.value(&values);
         }
         let text = match self.output {
             Output::Json => format!("{values:#}\n"),

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Method, Request};
@@ -20,6 +20,9 @@ use crate::{resource::ObjectKey, telemetry::Verb};
 
 /// The deadline of every request that is not a watch.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long "no such kind" is believed: many objects of an unknown kind ask once.
+const REDISCOVER: Duration = Duration::from_secs(2);
 
 /// Requests under way at once, so that many environments do not open a connection
 /// for each of theirs: the API server is no faster for it.
@@ -51,6 +54,8 @@ struct Inner {
     client: Client,
     address: String,
     discovery: RwLock<Arc<Discovery>>,
+    /// When an unknown kind made us look again last.
+    looked: tokio::sync::Mutex<Option<Instant>>,
     observer: RequestObserver,
     turns: Semaphore,
 }
@@ -64,8 +69,14 @@ impl Cluster {
         let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client =
             Client::try_from(config).map_err(|error| ClusterError::Configuration { message: error.to_string() })?;
-        let inner =
-            Inner { client, address, discovery: RwLock::default(), observer, turns: Semaphore::new(CONCURRENCY) };
+        let inner = Inner {
+            client,
+            address,
+            discovery: RwLock::default(),
+            looked: tokio::sync::Mutex::default(),
+            observer,
+            turns: Semaphore::new(CONCURRENCY),
+        };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.discover().await?;
         Ok(cluster)
@@ -81,19 +92,33 @@ impl Cluster {
         Arc::clone(&self.inner.discovery.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Looks again at what the API server serves: three requests.
+    /// Looks again at what the API server serves: three requests. The value is
+    /// another one only when something changed.
     pub async fn discover(&self) -> Result<Arc<Discovery>, ClusterError> {
-        let found = Arc::new(Discovery::read(self).await?);
-        *self.inner.discovery.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&found);
-        Ok(found)
+        let found = Discovery::read(self).await?;
+        let mut known = self.inner.discovery.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if **known != found {
+            *known = Arc::new(found);
+        }
+        Ok(Arc::clone(&known))
     }
 
-    /// The kind an object is of; asks the API server again when it is not known.
+    /// The kind an object is of; asks the API server again when it is not known,
+    /// though not more often than every few seconds.
     pub async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, ClusterError> {
         if let Some(found) = self.discovery().kind(api_version, kind) {
             return Ok(found.clone());
         }
-        self.discover().await?.kind(api_version, kind).cloned().ok_or_else(|| Discovery::unknown(api_version, kind))
+        let mut looked = self.inner.looked.lock().await;
+        let known = match *looked {
+            Some(last) if last.elapsed() < REDISCOVER => self.discovery(),
+            _ => {
+                let found = self.discover().await?;
+                *looked = Some(Instant::now());
+                found
+            }
+        };
+        known.kind(api_version, kind).cloned().ok_or_else(|| known.unknown(api_version, kind))
     }
 
     /// The underlying client, for what streams (watches, port-forwards).

@@ -32,7 +32,7 @@ pub struct Kind {
 }
 
 /// Everything the API server serves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discovery {
     /// By `apiVersion` and kind.
     kinds: BTreeMap<(String, String), Kind>,
@@ -95,7 +95,15 @@ impl Discovery {
         all
     }
 
-    pub(super) fn unknown(api_version: &str, kind: &str) -> ClusterError {
+    /// Why there is no such kind: it is not served, or its server does not answer now.
+    pub(super) fn unknown(&self, api_version: &str, kind: &str) -> ClusterError {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        if self.stale_groups.iter().any(|stale| stale == group) {
+            return ClusterError::Transient {
+                operation: format!("find {kind} of {api_version}"),
+                message: "the server of this API group does not answer the API server".to_owned(),
+            };
+        }
         ClusterError::Rejected {
             operation: format!("find {kind} of {api_version}"),
             rejection: Rejection {
@@ -127,4 +135,22 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_group_whose_server_is_away_is_unknown_and_not_absent() {
+        let mut found = Discovery::default();
+        let error = found.unknown("metrics.example.com/v1", "Gauge");
+        assert!(matches!(error, ClusterError::Rejected { .. }), "{error}");
+        let versions = json!([{"version": "v1", "freshness": "Stale"}]);
+        found.read_group(&json!({"metadata": {"name": "metrics.example.com"}, "versions": versions}));
+        let error = found.unknown("metrics.example.com/v1", "Gauge");
+        assert!(error.is_transient(), "{error}");
+    }
 }

@@ -132,10 +132,11 @@ impl Cluster {
         Ok(StoredInventory { inventory, salt, version })
     }
 
-    /// Writes the inventory if nobody else has since it was read.
+    /// Writes the inventory if nobody else has since it was read. One that was
+    /// deleted meanwhile is made again: what it named is still ours.
     pub async fn save_inventory(&self, name: &InventoryName, stored: &mut StoredInventory) -> Result<(), ClusterError> {
         let key = name.key();
-        let mut body = json!({
+        let body = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
@@ -146,12 +147,21 @@ impl Cluster {
             },
             "data": {"inventory": render(name, stored)},
         });
-        let written = match &stored.version {
-            None => self.create(&config_map(), &key, &body).await?,
+        let replaced = match &stored.version {
+            None => None,
             Some(version) => {
-                body["metadata"]["resourceVersion"] = Value::from(version.clone());
-                self.replace(&config_map(), &key, &body).await?
+                let mut newer = body.clone();
+                newer["metadata"]["resourceVersion"] = Value::from(version.clone());
+                match self.replace(&config_map(), &key, &newer).await {
+                    Ok(written) => Some(written),
+                    Err(ClusterError::NotFound { .. }) => None,
+                    Err(error) => return Err(error),
+                }
             }
+        };
+        let written = match replaced {
+            Some(written) => written,
+            None => self.create(&config_map(), &key, &body).await?,
         };
         stored.version = written.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned);
         Ok(())

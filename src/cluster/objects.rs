@@ -10,9 +10,13 @@ use super::{
     error::ClusterError,
 };
 use crate::{
+    live::RejectionClass,
     resource::{Manifest, ObjectKey},
     telemetry::Verb,
 };
+
+/// What the API server says of a JSON patch that does not fit the object.
+const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
 
 /// Whether a write is carried out or only tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,10 @@ impl Cluster {
         match self.send(Verb::Get, &operation, request(Method::GET, &kind.object_path(key), None, Vec::new())).await {
             Ok(object) => Ok(Some(object)),
             Err(ClusterError::NotFound { .. }) => Ok(None),
+            // So is a Namespace answered that is not there.
+            Err(ClusterError::Rejected { rejection, .. }) if rejection.class == RejectionClass::NamespaceMissing => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -84,9 +92,10 @@ impl Cluster {
         let uri = format!("{}?fieldManager={FIELD_MANAGER}", kind.object_path(key));
         let request = request(Method::PATCH, &uri, Some("application/json-patch+json"), to_bytes(&patch));
         match self.send(Verb::Patch, &format!("take over fields of {key}"), request).await {
-            // A failed "test" is answered as 422: the object changed, it is not invalid.
-            Err(ClusterError::Rejected { operation, rejection }) if rejection.message.contains("test") => {
-                Err(ClusterError::Conflict { operation, message: rejection.message })
+            // A failed "test" is answered as 422 with this text alone: the object
+            // changed, it is not invalid. Invalid objects are answered by field.
+            Err(ClusterError::Rejected { operation, rejection }) if rejection.message == FAILED_TEST => {
+                Err(ClusterError::Conflict { operation, message: "it is not as it was seen any more".to_owned() })
             }
             other => other,
         }

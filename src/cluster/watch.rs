@@ -1,9 +1,10 @@
 //! One watch per kind and scope, kept alive for ever, into one store of objects.
 //!
 //! Guarantees: the store holds every matching object as of some moment not
-//! longer ago than the watch has been silent; a broken watch is resumed where it
-//! ended, and lists again only when the API server has forgotten that version.
-//! An event may be told twice; readers compare whole states.
+//! longer ago than the watch has been silent. A watch that ends as it should is
+//! resumed where it ended; after any failure it lists again, since the API server
+//! may have come back with an older state. An event may be told twice; readers
+//! compare whole states.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +12,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, pin_mut};
@@ -31,8 +32,11 @@ use crate::{resource::ObjectKey, telemetry::Verb};
 const WATCH_SECONDS: u64 = 120;
 /// A watch that says nothing for longer is dead, whatever the connection claims.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS + 15);
-/// The longest wait between two attempts.
+/// The first and the longest wait between two attempts.
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// A watch that ended sooner did not work, whatever it said.
+const LASTING: Duration = Duration::from_secs(5);
 
 /// What one watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,19 +76,25 @@ pub struct Store {
 /// Whether a watch's part of the store can be believed.
 #[derive(Clone, Debug, Default)]
 pub struct Liveness {
-    listed: Arc<AtomicBool>,
+    tried: Arc<AtomicBool>,
     connected: Arc<AtomicBool>,
 }
 
 impl Liveness {
-    /// The first list is in the store.
-    pub fn is_listed(&self) -> bool {
-        self.listed.load(Ordering::Acquire)
+    /// The first list is in the store, or could not be had.
+    pub fn is_tried(&self) -> bool {
+        self.tried.load(Ordering::Acquire)
     }
 
-    /// The watch is open at this moment.
+    /// The watch works: the store can be believed.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
+    }
+
+    /// Notes how the newest attempt stands. The first word also ends the waiting for it.
+    pub fn set(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Release);
+        self.tried.store(true, Ordering::Release);
     }
 }
 
@@ -126,13 +136,19 @@ impl Store {
 
     /// The version that is known already, such as that of our own write, is no change.
     fn changed(&self, key: ObjectKey, object: Value) {
-        if self.get(&key).is_some_and(|known| is_same(&object, &known)) {
+        let before = self.get(&key);
+        if before.as_ref().is_some_and(|known| is_same(&object, known)) {
             return;
         }
         if self.keep(key.clone(), object)
             && let Some(object) = self.get(&key)
         {
             (self.sink)(&key, &object);
+            // Whose it was before must hear of it as well.
+            let labels = |object: &Value| object.pointer("/metadata/labels").cloned();
+            if let Some(before) = before.filter(|before| labels(before) != labels(&object)) {
+                (self.sink)(&key, &before);
+            }
         }
     }
 
@@ -147,15 +163,26 @@ impl Store {
         (self.sink)(key, object);
     }
 
-    /// Drops what a fresh list of `scope` no longer contains.
-    fn retain(&self, scope: &Scope, group: &str, seen: &BTreeSet<ObjectKey>, newest: &str) {
-        let gone: Vec<(ObjectKey, Arc<Value>)> = self.select(|key, object| {
-            let covered = key.kind == scope.kind
-                && key.group == group
+    /// Takes in a fresh list of `scope`, as of the version `newest`. With `restored`
+    /// the API server came back with an older state: nothing known before holds.
+    fn listed(&self, scope: &Scope, kind: &Kind, objects: Vec<Value>, newest: &str, restored: bool) {
+        let covered = |key: &ObjectKey, object: &Value| {
+            key.kind == scope.kind
+                && key.group == kind.group
                 && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
-                && scope.selects(object);
-            covered && !seen.contains(key) && !is_newer_than(object, newest)
-        });
+                && scope.selects(object)
+        };
+        if restored {
+            self.lock().retain(|key, object| !covered(key, object));
+        }
+        let mut seen = BTreeSet::new();
+        for object in objects {
+            let key = key_of(kind, &object);
+            seen.insert(key.clone());
+            self.changed(key, object);
+        }
+        let gone: Vec<(ObjectKey, Arc<Value>)> =
+            self.select(|key, object| covered(key, object) && !seen.contains(key) && !is_newer_than(object, newest));
         for (key, object) in gone {
             self.lock().remove(&key);
             (self.sink)(&key, &object);
@@ -188,7 +215,8 @@ fn is_newer_than(object: &Value, resource_version: &str) -> bool {
 }
 
 /// Runs one watch until it is dropped; never returns. `on_error` is told of each
-/// failed attempt (for the log), which is retried with a growing pause.
+/// failure that is not the same as the one before (for the log); all are retried
+/// with a growing pause.
 pub async fn run(
     cluster: Cluster,
     scope: Scope,
@@ -196,23 +224,58 @@ pub async fn run(
     liveness: Liveness,
     on_error: impl Fn(&Scope, &ClusterError) + Send,
 ) -> std::convert::Infallible {
-    let mut from: Option<String> = None;
-    let mut backoff = Duration::from_millis(200);
+    let mut place = Place::default();
+    let mut backoff = MIN_BACKOFF;
+    let mut told = String::new();
     loop {
-        let outcome = once(&cluster, &scope, &store, &liveness, &mut from).await;
-        liveness.connected.store(false, Ordering::Release);
-        match outcome {
-            Ok(()) => backoff = Duration::from_millis(200),
-            Err(ClusterError::Expired { .. }) => from = None,
-            Err(error) => {
-                on_error(&scope, &error);
-                if !error.is_transient() {
-                    from = None;
-                }
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(MAX_BACKOFF);
+        let begun = Instant::now();
+        let outcome = once(&cluster, &scope, &store, &liveness, &mut place).await;
+        let lasted = begun.elapsed() >= LASTING;
+        if let Err(error) = &outcome {
+            liveness.set(false);
+            place.from = None;
+            let text = error.to_string();
+            if told != text && !matches!(error, ClusterError::Expired { .. }) {
+                on_error(&scope, error);
+                told = text;
             }
         }
+        if lasted {
+            backoff = MIN_BACKOFF;
+            told.clear();
+        }
+        // A stream that ends at once must not be opened again at the rate it ends.
+        if !(lasted && matches!(outcome, Ok(()) | Err(ClusterError::Expired { .. }))) {
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+}
+
+/// Where a watch is in the API server's history.
+#[derive(Default)]
+struct Place {
+    /// The version to resume from; `None` asks for a list.
+    from: Option<String>,
+    /// The newest version seen.
+    newest: u64,
+}
+
+impl Place {
+    fn reach(&mut self, version: String) {
+        self.newest = self.newest.max(version.parse().unwrap_or_default());
+        self.from = Some(version);
+    }
+
+    /// Takes the version of a list; true when it is older than what was seen: the
+    /// API server's state was restored from a backup.
+    fn list(&mut self, version: String) -> bool {
+        let older = version.parse::<u64>().is_ok_and(|listed| listed < self.newest);
+        if older {
+            self.newest = 0;
+        }
+        self.reach(version);
+        older
     }
 }
 
@@ -222,14 +285,18 @@ async fn once(
     scope: &Scope,
     store: &Store,
     liveness: &Liveness,
-    from: &mut Option<String>,
+    place: &mut Place,
 ) -> Result<(), ClusterError> {
     let kind = cluster.kind(&scope.api_version, &scope.kind).await?;
-    let start = match from.take() {
+    let start = match place.from.clone() {
         Some(version) => version,
-        None => list(cluster, scope, &kind, store).await?,
+        None => {
+            let (objects, version) = list(cluster, scope, &kind).await?;
+            let restored = place.list(version.clone());
+            store.listed(scope, &kind, objects, &version, restored);
+            version
+        }
     };
-    *from = Some(start.clone());
     let operation = format!("watch {}", kind.plural);
     let uri = format!(
         "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={start}&labelSelector={}",
@@ -247,8 +314,7 @@ async fn once(
         }
     };
     cluster.observe(Verb::Watch, Some(200));
-    liveness.listed.store(true, Ordering::Release);
-    liveness.connected.store(true, Ordering::Release);
+    liveness.set(true);
     pin_mut!(stream);
     loop {
         let event = match tokio::time::timeout(SILENCE, stream.next()).await {
@@ -258,7 +324,7 @@ async fn once(
             Ok(Some(Ok(event))) => event,
         };
         if let Some(version) = take(&kind, store, event, &operation)? {
-            *from = Some(version);
+            place.reach(version);
         }
     }
 }
@@ -294,8 +360,9 @@ fn broken(cluster: &Cluster, operation: &str, error: kube::Error) -> ClusterErro
     }
 }
 
-async fn list(cluster: &Cluster, scope: &Scope, kind: &Kind, store: &Store) -> Result<String, ClusterError> {
-    let mut seen = BTreeSet::new();
+/// Every object of the scope, and the version of the list.
+async fn list(cluster: &Cluster, scope: &Scope, kind: &Kind) -> Result<(Vec<Value>, String), ClusterError> {
+    let mut objects = Vec::new();
     let mut next: Option<String> = None;
     loop {
         let page = cluster.list_page(kind, scope.namespace.as_deref(), &scope.selector, next.as_deref()).await?;
@@ -303,14 +370,11 @@ async fn list(cluster: &Cluster, scope: &Scope, kind: &Kind, store: &Store) -> R
             // Items of a list come without their type.
             object["apiVersion"] = Value::from(kind.api_version());
             object["kind"] = Value::from(kind.kind.clone());
-            let key = key_of(kind, &object);
-            seen.insert(key.clone());
-            store.changed(key, object);
+            objects.push(object);
         }
         next = page.next;
         if next.is_none() {
-            store.retain(scope, &kind.group, &seen, &page.resource_version);
-            return Ok(page.resource_version);
+            return Ok((objects, page.resource_version));
         }
     }
 }
@@ -351,6 +415,19 @@ mod tests {
         assert!(store.get(&key()).is_none());
     }
 
+    fn services() -> (Scope, Kind) {
+        let scope =
+            Scope { api_version: "v1".into(), kind: "Service".into(), namespace: None, selector: "mine".into() };
+        let kind = Kind {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "Service".into(),
+            plural: "services".into(),
+            namespaced: true,
+        };
+        (scope, kind)
+    }
+
     #[test]
     fn what_is_known_already_wakes_nobody() {
         let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -368,15 +445,43 @@ mod tests {
     #[test]
     fn a_fresh_list_drops_what_is_gone_but_not_what_is_newer() {
         let store = Store::new(Arc::new(|_, _| {}));
-        let scope =
-            Scope { api_version: "v1".into(), kind: "Service".into(), namespace: None, selector: "mine".into() };
+        let (scope, kind) = services();
         let others = Scope { selector: "mine=no".into(), ..scope.clone() };
         store.put(key(), object("12"));
-        store.retain(&others, "", &BTreeSet::new(), "20");
+        store.listed(&others, &kind, Vec::new(), "20", false);
         assert!(store.get(&key()).is_some(), "the list was of other objects");
-        store.retain(&scope, "", &BTreeSet::new(), "11");
+        store.listed(&scope, &kind, Vec::new(), "11", false);
         assert!(store.get(&key()).is_some(), "written after the list was taken");
-        store.retain(&scope, "", &BTreeSet::new(), "20");
+        store.listed(&scope, &kind, Vec::new(), "20", false);
         assert!(store.get(&key()).is_none());
+    }
+
+    #[test]
+    fn after_a_restored_backup_the_older_state_is_the_truth() {
+        let store = Store::new(Arc::new(|_, _| {}));
+        let (scope, kind) = services();
+        let mut place = Place::default();
+        assert!(!place.list("12".to_owned()));
+        store.put(key(), object("12"));
+        let mut restored = object("7");
+        restored["metadata"]["namespace"] = json!("dev");
+        assert!(place.list("9".to_owned()));
+        store.listed(&scope, &kind, vec![restored], "9", true);
+        assert_eq!(version(&store.get(&key()).expect("listed")), Some(7));
+        assert!(!place.list("10".to_owned()), "that is the new history");
+    }
+
+    #[test]
+    fn whose_an_object_was_before_hears_of_its_new_label() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&heard);
+        let store = Store::new(Arc::new(move |_, object: &Value| {
+            sink.lock().expect("no panic").push(object["metadata"]["labels"]["mine"].clone());
+        }));
+        store.put(key(), object("12"));
+        let mut other = object("13");
+        other["metadata"]["labels"]["mine"] = json!("theirs");
+        store.changed(key(), other);
+        assert_eq!(*heard.lock().expect("no panic"), [json!("theirs"), json!("yes")]);
     }
 }

@@ -115,6 +115,22 @@ impl Plan {
         })
     }
 
+    /// Whether Git (or the configuration) asks for something that is not carried
+    /// out yet; what drifted is another matter.
+    pub fn is_pending(&self) -> bool {
+        self.actions.iter().any(|action| match action.cause {
+            Cause::Commit | Cause::CommitOverDrift => true,
+            Cause::LeftGit => matches!(action.verb, Verb::Delete | Verb::Detach | Verb::Refused(_)),
+            Cause::Drift | Cause::Steady => false,
+        })
+    }
+
+    /// The part that undoes drift, and nothing that is pending.
+    pub fn healing(&self) -> Self {
+        let heals = |action: &&Action| matches!(action.cause, Cause::Drift | Cause::Steady);
+        Self { actions: self.actions.iter().filter(heals).cloned().collect(), ..self.clone() }
+    }
+
     /// Whether carrying the plan out would write anything to the cluster.
     pub fn writes(&self) -> bool {
         self.actions.iter().any(|action| action.verb.writes())

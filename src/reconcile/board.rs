@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::status::{ConfigurationStatus, EnvironmentStatus, RedisStatus, RepositoryStatus, Status};
+use crate::{
+    environment::Environment,
+    status::{ConfigurationStatus, EnvironmentStatus, RedisStatus, RepositoryStatus, Status},
+};
 
 /// Publishes [`Status`] to every reader. Clones share it.
 #[derive(Clone, Debug)]
@@ -32,6 +35,18 @@ impl Board {
     /// Changes one environment; it appears when it was not there.
     pub fn environment(&self, name: &str, change: impl FnOnce(&mut EnvironmentStatus)) {
         self.change(|status| change(status.environments.entry(name.to_owned()).or_default()));
+    }
+
+    /// Fills in what the configuration says of an environment.
+    pub fn describe(&self, environment: &Environment) {
+        self.environment(environment.name.as_str(), |status| {
+            status.name = environment.name.to_string();
+            status.branch = environment.branch.to_string();
+            status.namespace = environment.namespace.to_string();
+            status.release = environment.release.to_string();
+            status.drift_policy = environment.drift.to_string();
+            status.throw_away = environment.throw_away;
+        });
     }
 
     /// Drops an environment that left the configuration.

@@ -7,51 +7,45 @@
 //! applied before.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::future::OptionFuture;
-use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
-    time::sleep_until,
+    time::{sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::{
     board::Board,
+    compare::{Comparer, Target},
     execute::{Execution, Executor},
-    facts,
-    ledger::Ledger,
-    masks::Masks,
-    observe::{DryRuns, Observer},
-    pace::{Backoff, jittered},
+    herald::{Findings, Herald},
+    pace::{Outcome, Pace, Spacing, jittered},
     render::{Renderer, Unusable},
     report,
     repository::{Tip, TipMap},
-    watches::Watches,
+    watches::{Interest, Watches},
 };
 use crate::{
-    cluster::{Cluster, InventoryName, StoredInventory, watch::Scope},
+    cluster::{Cluster, InventoryName, StoredInventory},
     desired::DesiredState,
-    difference::Difference,
     environment::Environment,
     git::Mirror,
     live::LiveState,
-    plan::{self, ClusterFacts, Plan, Verb},
-    resource::ObjectKey,
+    plan::{Plan, Verb},
     revision::Revision,
     status::SyncState,
     telemetry::{Metrics, Stage, SyncResult},
 };
 
-/// How long a pass waits for the watches' first lists before it reads by name.
-const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// How often the verdict's age is renewed while nothing happens.
 const FRESHNESS: Duration = Duration::from_secs(15);
+/// While something fails, wake-ups are answered no faster than this: what fails
+/// must not fail at the rate of events.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// What all environments share.
 #[derive(Clone)]
@@ -79,43 +73,39 @@ pub struct EnvironmentLoop {
     wake: Arc<Notify>,
     name: InventoryName,
     renderer: Renderer,
+    comparer: Comparer,
+    herald: Herald,
     stored: StoredInventory,
     /// `stored` is what the cluster holds; false before the first read and after a failed write.
     loaded: bool,
-    known: DryRuns,
-    ledger: Ledger,
-    backoff: Backoff,
-    scopes: BTreeSet<Scope>,
+    spacing: Spacing,
     next_full: Instant,
-    /// The tip whose outcome was counted last, so that a refused commit counts once.
-    counted: Option<(Revision, SyncResult)>,
-    /// The branch as the last pass found it: news of other branches is no reason to look.
-    looked_at: Option<Tip>,
-    /// The commit that waits to become ready, since when it is known.
-    awaiting_ready: Option<Instant>,
-    /// What differs although we have just written it; shown, not fought.
-    unstable: BTreeMap<ObjectKey, Vec<Difference>>,
-    /// Masks every secret seen so far in what is shown or logged.
-    masks: Masks,
-    /// What the cluster told beside the objects, for the commit it was asked for.
-    facts: ClusterFacts,
-    facts_for: Option<Revision>,
-    /// The uids in the inventory, for the prober.
-    uids: Arc<watch::Sender<BTreeSet<String>>>,
+    /// The tip that the newest pass saw.
+    tip: Option<Tip>,
 }
 
 /// What the pass learnt about the tip.
-enum Target {
+enum Wanted {
     /// Nothing is known of the branch yet.
     Unknown,
     /// The environment is not managed at present.
     Detached(String),
-    /// The tip, rendered.
+    /// Only the mirror says so, and it is not what was applied.
+    Unconfirmed(Revision),
+    /// The tip, rendered, and since when it is known.
     Tip(Arc<DesiredState>, Instant),
     /// The tip cannot be rendered.
     Broken(Revision, String),
     /// What the render needs cannot be read now.
     Unreadable(String),
+}
+
+/// A desired state with what a look at the cluster found.
+struct Looked {
+    desired: Arc<DesiredState>,
+    live: LiveState,
+    plan: Plan,
+    target: Target,
 }
 
 impl EnvironmentLoop {
@@ -132,50 +122,33 @@ impl EnvironmentLoop {
             namespace: environment.namespace.to_string(),
             release: environment.release.to_string(),
         };
-        let renderer = Renderer::new(environment.clone(), shared.cluster.clone(), shared.mirror.clone());
+        let mirror = shared.mirror.clone();
         Self {
             next_full: Instant::now() + jittered(environment.resync),
+            renderer: Renderer::new(environment.clone(), shared.cluster.clone(), mirror.clone()),
+            comparer: Comparer::new(environment.clone(), shared.clone()),
+            herald: Herald::new(&environment, shared.board.clone(), shared.metrics.clone(), mirror, uids),
             environment,
             shared,
             wake,
             name,
-            renderer,
             stored: StoredInventory::default(),
             loaded: false,
-            known: DryRuns::default(),
-            ledger: Ledger::default(),
-            backoff: Backoff::default(),
-            scopes: BTreeSet::new(),
-            counted: None,
-            looked_at: None,
-            awaiting_ready: None,
-            unstable: BTreeMap::new(),
-            masks: Masks::new(),
-            facts: ClusterFacts::default(),
-            facts_for: None,
-            uids,
+            spacing: Spacing::default(),
+            tip: None,
         }
     }
 
     /// Runs until the process ends; the write in hand is finished first.
     pub async fn run(mut self) {
-        let name = self.name.environment.clone();
-        self.shared.board.environment(&name, |status| report::describe(status, &self.environment));
-        self.shared.watches.register(&name, &self.name.namespace, Arc::clone(&self.wake));
+        let (name, namespace) = (self.name.environment.clone(), self.name.namespace.clone());
+        self.shared.watches.register(&name, &namespace, Interest::Objects, Arc::clone(&self.wake));
         let mut tips = self.shared.tips.clone();
-        let mut retry: Option<Instant> = None;
-        loop {
-            if self.shared.shutdown.is_cancelled() {
-                break;
-            }
-            let settled = self.pass().await;
-            retry = if settled {
-                self.backoff.reset();
-                None
-            } else {
-                Some(retry.filter(|at| *at > Instant::now()).unwrap_or_else(|| Instant::now() + self.backoff.next()))
-            };
-            if !self.wait(&mut tips, retry).await {
+        let mut pace = Pace::default();
+        while !self.shared.shutdown.is_cancelled() {
+            let outcome = self.pass().await;
+            let due = pace.after(outcome, Instant::now());
+            if !self.wait(&mut tips, due).await {
                 break;
             }
         }
@@ -183,72 +156,73 @@ impl EnvironmentLoop {
     }
 
     /// Waits for a reason to look again; false when the process ends.
-    async fn wait(&mut self, tips: &mut watch::Receiver<TipMap>, retry: Option<Instant>) -> bool {
+    async fn wait(&mut self, tips: &mut watch::Receiver<TipMap>, due: Option<Instant>) -> bool {
+        let held = due.map(|due| due.min(Instant::now() + HOLD));
         loop {
-            let full = self.next_full;
-            let retry_at = retry.unwrap_or(full).min(full);
-            let fresh_at = Instant::now() + FRESHNESS;
+            let ready = self.herald.ready_due().unwrap_or(self.next_full);
+            let due = due.unwrap_or(self.next_full).min(self.next_full).min(ready);
             tokio::select! {
                 () = self.shared.shutdown.cancelled() => return false,
-                changed = tips.changed() => {
-                    if changed.is_err() {
-                        return false;
+                changed = tips.changed() => match changed {
+                    Err(_) => return false,
+                    Ok(()) if tips.borrow_and_update().get(&self.environment.branch) == self.tip.as_ref() => continue,
+                    Ok(()) => {}
+                },
+                () = async {
+                    if let Some(held) = held {
+                        sleep_until(held.into()).await;
                     }
-                    if tips.borrow().get(&self.environment.branch) == self.looked_at.as_ref() {
-                        continue;
+                    self.wake.notified().await;
+                } => {}
+                () = sleep_until(due.into()) => {}
+                () = sleep(FRESHNESS) => {
+                    if self.comparer.sees_everything() {
+                        self.herald.still_holds();
                     }
-                }
-                () = self.wake.notified() => {}
-                () = sleep_until(retry_at.into()) => {
-                    if Instant::now() >= self.next_full {
-                        self.known.clear();
-                        self.renderer.forget();
-                        self.next_full = Instant::now() + jittered(self.environment.resync);
-                    }
-                }
-                () = sleep_until(fresh_at.into()) => {
-                    self.refresh_comparison();
                     continue;
                 }
+            }
+            if Instant::now() >= self.next_full {
+                self.comparer.forget();
+                self.renderer.forget();
+                self.next_full = Instant::now() + jittered(self.environment.resync);
             }
             return true;
         }
     }
 
-    /// The verdict holds as long as every watch is open: nothing happened unseen.
-    fn refresh_comparison(&self) {
-        if self.shared.watches.connected(&self.scopes) {
-            self.shared.board.environment(&self.name.environment, |status| {
-                if status.last_comparison.is_some() {
-                    status.last_comparison = Some(Timestamp::now());
-                }
-            });
-        }
-    }
-
-    /// One pass; true when there is nothing left to try again.
-    async fn pass(&mut self) -> bool {
+    /// One pass.
+    async fn pass(&mut self) -> Outcome {
+        self.herald.begin();
         if let Err(message) = self.load_inventory().await {
-            self.fail("inventory", message);
-            return false;
+            self.fail("inventory", &message);
+            return Outcome::Later;
         }
-        match self.target().await {
-            Target::Unknown => false,
-            Target::Detached(message) => {
-                warn!(environment = %self.name.environment, reason = %message, "detached");
-                self.set_sync(SyncState::Detached { message });
-                true
+        match self.wanted().await {
+            Wanted::Unknown => Outcome::Later,
+            Wanted::Detached(message) => {
+                self.herald.sync(SyncState::Detached { message });
+                Outcome::Settled
             }
-            Target::Broken(revision, message) => {
-                self.count(&revision, SyncResult::Failure);
-                self.fail("render", message);
-                self.heal_base().await
+            Wanted::Unconfirmed(revision) => {
+                let message = format!(
+                    "the repository has not answered since the start; the newest commit of {} in the mirror, {}, is not the one that is applied here, so nothing is applied before it answers",
+                    self.environment.branch,
+                    revision.short()
+                );
+                self.fail("git", &message);
+                self.heal_base().await.unwrap_or(Outcome::Settled)
             }
-            Target::Unreadable(message) => {
-                self.fail("render", message);
-                false
+            Wanted::Broken(revision, message) => {
+                self.herald.count(&revision, SyncResult::Failure);
+                self.fail("render", &message);
+                self.heal_base().await.unwrap_or(Outcome::Settled)
             }
-            Target::Tip(desired, seen) => self.follow(desired, seen).await,
+            Wanted::Unreadable(message) => {
+                self.fail("render", &message);
+                Outcome::Later
+            }
+            Wanted::Tip(desired, seen) => self.follow(desired, seen).await,
         }
     }
 
@@ -262,311 +236,230 @@ impl EnvironmentLoop {
         Ok(())
     }
 
-    async fn target(&mut self) -> Target {
-        let tip = self.shared.tips.borrow().get(&self.environment.branch).cloned();
-        self.looked_at.clone_from(&tip);
-        let (revision, seen) = match tip {
-            None => return Target::Unknown,
-            Some(Tip::Missing) => return Target::Detached(report::missing_branch(&self.environment)),
-            Some(Tip::At { revision, seen }) => (revision, seen),
+    async fn wanted(&mut self) -> Wanted {
+        self.tip = self.shared.tips.borrow().get(&self.environment.branch).cloned();
+        let (revision, seen) = match self.tip.clone() {
+            None => return Wanted::Unknown,
+            Some(Tip::Missing) => return Wanted::Detached(report::missing_branch(&self.environment)),
+            Some(Tip::Remembered { revision }) => (revision, None),
+            Some(Tip::At { revision, seen }) => (revision, Some(seen)),
         };
-        self.shared.board.environment(&self.name.environment, |status| {
-            if status.tip.as_ref().is_none_or(|known| known.revision != revision) {
-                status.tip = Some(report::commit(&self.shared.mirror, &revision));
-            }
-        });
-        let started = Instant::now();
-        let new = self.facts_for.as_ref() != Some(&revision);
-        let asked = OptionFuture::from(new.then(|| facts::of_cluster(&self.shared.cluster, &self.name.namespace)));
-        let (rendered, facts) = tokio::join!(self.renderer.render(&revision), asked);
-        self.shared.metrics.stage(Stage::Render, started.elapsed());
-        if let Some(facts) = facts {
-            (self.facts, self.facts_for) = (facts, Some(revision.clone()));
+        self.herald.tip(&revision);
+        let inventory = &self.stored.inventory;
+        let ours = inventory.applying.as_ref().or(inventory.applied.as_ref()) == Some(&revision);
+        if seen.is_none() && !ours {
+            return Wanted::Unconfirmed(revision);
         }
+        let started = Instant::now();
+        let (rendered, ()) = tokio::join!(self.renderer.render(&revision), self.comparer.learn(&revision));
+        self.shared.metrics.stage(Stage::Render, started.elapsed());
         match rendered {
-            Ok(desired) => Target::Tip(desired, seen),
-            Err(Unusable::Detached(message)) => Target::Detached(message),
-            Err(Unusable::Broken(message)) => Target::Broken(revision, message),
-            Err(Unusable::Transient(message)) => Target::Unreadable(message),
+            Ok(desired) => Wanted::Tip(desired, seen.unwrap_or_else(Instant::now)),
+            Err(Unusable::Detached(message)) => Wanted::Detached(message),
+            Err(Unusable::Broken(message)) => Wanted::Broken(revision, message),
+            Err(Unusable::Transient(message)) => Wanted::Unreadable(message),
         }
     }
 
     /// Brings the cluster to `desired`, the tip.
-    async fn follow(&mut self, desired: Arc<DesiredState>, seen: Instant) -> bool {
-        let (live, plan) = self.compare(&desired).await;
+    async fn follow(&mut self, desired: Arc<DesiredState>, seen: Instant) -> Outcome {
+        let Some(looked) = self.look(&desired, Target::Tip).await else { return Outcome::Later };
         let inventory = &self.stored.inventory;
         let applied = inventory.applied.as_ref() == Some(&desired.revision) && inventory.applying.is_none();
-        if applied {
-            return self.heal(&desired, &live, &plan).await;
+        if applied && !looked.plan.is_pending() {
+            self.herald.sync(SyncState::Synced);
+            return self.heal(looked).await;
         }
-        if plan.refusals().next().is_some() {
-            self.count(&desired.revision, SyncResult::Refused);
-            self.set_sync(SyncState::Refused { refusals: report::refusals(&plan) });
-            self.publish(&desired, &live, &plan, true);
-            return self.heal_base().await;
+        if looked.plan.refusals().next().is_some() {
+            self.herald.count(&desired.revision, SyncResult::Refused);
+            self.herald.sync(SyncState::Refused { refusals: report::refusals(&looked.plan) });
+            // What refuses may be lifted without a sign: a quota, a right, a storage class.
+            self.comparer.forget_facts();
+            return match self.heal_base().await {
+                Some(outcome) => outcome.or_later(),
+                None => {
+                    self.publish(&looked, Vec::new());
+                    Outcome::Later
+                }
+            };
         }
-        if let Some(reason) = report::waiting(&plan) {
-            self.set_sync(SyncState::Failed { stage: "observe".to_owned(), message: reason });
-            self.publish(&desired, &live, &plan, false);
-            return false;
+        if let Some(reason) = report::waiting(&looked.plan) {
+            self.fail("observe", &reason);
+            self.publish(&looked, Vec::new());
+            return Outcome::Later;
         }
-        self.apply(&desired, &plan, seen).await
-    }
-
-    async fn apply(&mut self, desired: &Arc<DesiredState>, plan: &Plan, seen: Instant) -> bool {
-        let started = Instant::now();
-        self.set_sync(SyncState::Syncing);
-        self.note_drift(plan);
-        let execution = self.execute(plan, desired, true).await;
-        self.shared.metrics.stage(Stage::Apply, started.elapsed());
-        let complete = match execution {
-            Ok(execution) => self.conclude(desired, &execution),
-            Err(message) => {
-                self.loaded = false;
-                self.fail("apply", message);
-                false
+        self.herald.sync(SyncState::Syncing);
+        match self.apply(&looked, Some(seen)).await {
+            Ok(execution) if execution.is_complete() => {
+                self.herald.count(&desired.revision, SyncResult::Success);
+                self.herald.sync(SyncState::Synced);
+                // The answers of the writes are the new comparison: no request is needed.
+                if let Some(looked) = self.look(&desired, Target::Tip).await {
+                    self.publish(&looked, Vec::new());
+                }
+                Outcome::Settled
             }
-        };
-        if complete {
-            self.count(&desired.revision, SyncResult::Success);
-            self.awaiting_ready = Some(seen);
-            let took = started.elapsed();
-            info!(environment = %self.name.environment, revision = %desired.revision, took_ms = took.as_millis(), "synced");
-            let commit = report::commit(&self.shared.mirror, &desired.revision);
-            self.shared.board.environment(&self.name.environment, |status| {
-                status.applied = Some(commit);
-                status.last_sync = Some(Timestamp::now());
-                status.last_sync_seconds = Some(took.as_secs_f64());
-            });
-            // The answers of the writes are the new comparison: no request is needed.
-            let (live, plan) = self.compare(desired).await;
-            self.publish(desired, &live, &plan, true);
-        } else {
-            self.counted = None;
-            self.count(&desired.revision, SyncResult::Failure);
+            Ok(execution) => {
+                self.herald.count_attempt(&desired.revision, SyncResult::Failure);
+                self.herald.sync(SyncState::Partial { message: execution.explanation() });
+                if execution.conflict { Outcome::Again } else { Outcome::Later }
+            }
+            Err(message) => {
+                self.herald.count_attempt(&desired.revision, SyncResult::Failure);
+                self.fail("apply", &message);
+                Outcome::Later
+            }
         }
-        complete
     }
 
-    fn conclude(&mut self, desired: &DesiredState, execution: &Execution) -> bool {
-        self.note_unstable(execution);
+    /// Carries a whole plan out. `seen` when its commit is the tip.
+    async fn apply(&mut self, looked: &Looked, seen: Option<Instant>) -> Result<Execution, String> {
+        let started = Instant::now();
+        self.herald.drift(&looked.plan);
+        let execution = self.execute(looked, &looked.plan, true).await;
+        self.shared.metrics.stage(Stage::Apply, started.elapsed());
+        let execution = execution?;
         if execution.is_complete() {
-            self.set_sync(SyncState::Synced);
-            return true;
+            self.herald.applied(&looked.desired.revision, started.elapsed(), seen);
         }
-        let message = execution.explanation();
-        warn!(environment = %self.name.environment, revision = %desired.revision, reason = %message, "partly applied");
-        self.set_sync(SyncState::Partial { message });
-        if execution.conflict {
-            self.wake.notify_one();
-        }
-        false
+        Ok(execution)
     }
 
-    /// Undoes drift against what was applied, when the tip cannot be used.
-    async fn heal_base(&mut self) -> bool {
+    /// Finishes a commit that is half applied, or undoes drift against the one
+    /// that is applied, when the tip cannot be used. `None` when there is neither.
+    async fn heal_base(&mut self) -> Option<Outcome> {
         let inventory = &self.stored.inventory;
-        let Some(base) = inventory.applying.clone().or_else(|| inventory.applied.clone()) else { return true };
+        let partial = inventory.applying.clone();
+        let base = partial.clone().or_else(|| inventory.applied.clone())?;
         let desired = match self.renderer.render(&base).await {
             Ok(desired) => desired,
-            Err(Unusable::Broken(message) | Unusable::Detached(message) | Unusable::Transient(message)) => {
-                warn!(environment = %self.name.environment, revision = %base.short(), reason = %message, "drift cannot be undone: the applied commit cannot be rendered");
-                return true;
+            Err(Unusable::Broken(message) | Unusable::Detached(message)) => {
+                self.herald.warn(&format!("drift is not undone: the applied commit cannot be rendered: {message}"));
+                return Some(Outcome::Settled);
+            }
+            Err(Unusable::Transient(message)) => {
+                self.herald.warn(&format!("drift is not undone: the applied commit cannot be read: {message}"));
+                return Some(Outcome::Later);
             }
         };
-        let (live, plan) = self.compare(&desired).await;
-        self.heal(&desired, &live, &plan).await
+        let Some(looked) = self.look(&desired, Target::Base).await else { return Some(Outcome::Later) };
+        let refused = looked.plan.refusals().next().is_some() || report::waiting(&looked.plan).is_some();
+        if partial.is_none() || refused {
+            return Some(self.heal(looked).await);
+        }
+        let (outcome, failures) = match self.apply(&looked, None).await {
+            Ok(execution) if execution.is_complete() => (Outcome::Settled, Vec::new()),
+            Ok(execution) if execution.conflict => (Outcome::Again, Vec::new()),
+            Ok(execution) => (Outcome::Later, vec![execution.explanation()]),
+            Err(message) => (Outcome::Later, vec![message]),
+        };
+        if let Some(looked) = self.look(&desired, Target::Base).await {
+            self.publish(&looked, failures);
+        }
+        Some(outcome)
     }
 
-    /// Undoes drift as the policy allows. `desired` is what is applied (or half applied).
-    async fn heal(&mut self, desired: &Arc<DesiredState>, live: &LiveState, plan: &Plan) -> bool {
-        self.note_drift(plan);
-        let at_tip = self.at_tip(&desired.revision);
-        if at_tip {
-            self.set_sync(SyncState::Synced);
-        }
+    /// Undoes drift as the policy allows, and nothing else: what is pending waits
+    /// for a plan without refusals.
+    async fn heal(&mut self, looked: Looked) -> Outcome {
+        self.herald.drift(&looked.plan);
+        let mut plan = looked.plan.healing();
+        let blocked = plan.refusals().next().is_some() || report::waiting(&plan).is_some();
+        let now = Instant::now();
+        let mut held: Option<Duration> = None;
+        plan.actions.retain(|action| {
+            let hold = self.spacing.hold(&action.key, now).filter(|_| action.verb.writes());
+            held = held.into_iter().chain(hold).min();
+            hold.is_none()
+        });
+        let rest = match held {
+            Some(pause) => Outcome::Held(pause),
+            None if blocked => Outcome::Later,
+            None => Outcome::Settled,
+        };
         if !plan.writes() {
-            self.publish(desired, live, plan, at_tip);
-            self.note_applied(desired);
-            return report::waiting(plan).is_none();
+            self.publish(&looked, Vec::new());
+            return rest;
         }
-        let execution = match self.execute(plan, desired, false).await {
+        let execution = match self.execute(&looked, &plan, false).await {
             Ok(execution) => execution,
             Err(message) => {
-                self.loaded = false;
-                self.fail("apply", message);
-                return false;
+                self.publish(&looked, vec![format!("drift is not undone: {message}")]);
+                return Outcome::Later;
             }
         };
         for (key, verb) in &execution.written {
-            if matches!(verb, Verb::Create | Verb::Update | Verb::Adopt) && self.ledger.corrected(key) {
-                self.shared.metrics.drift_corrected(&self.name.environment);
+            if matches!(verb, Verb::Create | Verb::Update | Verb::Adopt) {
+                self.herald.corrected(key);
+                self.spacing.corrected(key, now);
             }
         }
-        self.note_unstable(&execution);
-        if execution.conflict {
-            self.wake.notify_one();
+        let failed = !execution.is_complete() && !execution.conflict;
+        let failures = failed.then(|| format!("drift is not undone: {}", execution.explanation()));
+        if let Some(looked) = self.look(&looked.desired, looked.target).await {
+            self.herald.drift(&looked.plan);
+            self.publish(&looked, failures.into_iter().collect());
         }
-        let (live, plan) = self.compare(desired).await;
-        self.publish(desired, &live, &plan, at_tip);
-        self.note_applied(desired);
-        execution.is_complete()
+        match execution {
+            execution if execution.conflict => Outcome::Again,
+            execution if execution.is_complete() => rest,
+            _ => Outcome::Later,
+        }
     }
 
-    fn note_applied(&self, desired: &DesiredState) {
-        self.shared.board.environment(&self.name.environment, |status| {
-            if status.applied.as_ref().is_none_or(|known| known.revision != desired.revision) {
-                status.applied = Some(report::commit(&self.shared.mirror, &desired.revision));
+    /// Compares; `None` (and said) when the findings could not be masked.
+    async fn look(&mut self, desired: &Arc<DesiredState>, target: Target) -> Option<Looked> {
+        match self.comparer.compare(desired, &self.stored, target).await {
+            Ok((live, plan)) => Some(Looked { desired: Arc::clone(desired), live, plan, target }),
+            Err(error) => {
+                self.fail("observe", &error.to_string());
+                None
             }
-        });
-    }
-
-    fn at_tip(&self, revision: &Revision) -> bool {
-        let tips = self.shared.tips.borrow();
-        matches!(tips.get(&self.environment.branch), Some(Tip::At { revision: tip, .. }) if tip == revision)
-    }
-
-    /// Observes and plans.
-    async fn compare(&mut self, desired: &Arc<DesiredState>) -> (LiveState, Plan) {
-        self.watch_kinds(desired).await;
-        let started = Instant::now();
-        let observer = Observer {
-            cluster: &self.shared.cluster,
-            watches: &self.shared.watches,
-            environment: &self.name.environment,
-            salt: self.stored.salt.as_bytes(),
-        };
-        let live = observer.observe(desired, &self.stored.inventory, &mut self.known).await;
-        self.shared.metrics.stage(Stage::Observe, started.elapsed());
-        let started = Instant::now();
-        self.refresh_masks(desired);
-        let policy = plan::Policy {
-            environment: self.name.environment.clone(),
-            drift: self.environment.drift,
-            prune: self.environment.prune,
-            throw_away: self.environment.throw_away,
-        };
-        let redis = facts::of_redis(self.shared.watches.store(), &self.shared.board, &self.name.environment);
-        let plan = plan::plan(&plan::Inputs {
-            policy: &policy,
-            desired,
-            live: &live,
-            inventory: &self.stored.inventory,
-            unstable: &self.unstable,
-            salt: self.stored.salt.as_bytes(),
-            cluster: &self.facts,
-            redis: &redis,
-            redactor: self.masks.redactor(),
-        });
-        self.shared.metrics.stage(Stage::Plan, started.elapsed());
-        (live, plan)
-    }
-
-    async fn watch_kinds(&mut self, desired: &DesiredState) {
-        let watches = &self.shared.watches;
-        let mut scopes: BTreeSet<Scope> =
-            desired.manifests.iter().map(|m| watches.scope_of(&m.api_version, &m.key.kind, &m.key.namespace)).collect();
-        scopes.extend(report::pod_names(desired).into_iter().map(|name| watches.pods_of(&name, &self.name.namespace)));
-        if scopes != self.scopes {
-            watches.ensure(scopes.iter().cloned());
-            self.scopes = scopes;
-        }
-        if !watches.listed(&self.scopes, LIST_LIMIT).await {
-            warn!(environment = %self.name.environment, "some watches are not open yet; objects are read by name");
         }
     }
 
-    async fn execute(&mut self, plan: &Plan, desired: &DesiredState, commit: bool) -> Result<Execution, String> {
+    async fn execute(&mut self, looked: &Looked, plan: &Plan, commit: bool) -> Result<Execution, String> {
+        let redactor = Arc::clone(self.comparer.redactor());
         let executor = Executor {
             cluster: &self.shared.cluster,
             watches: &self.shared.watches,
             name: &self.name,
             shutdown: &self.shared.shutdown,
-            redactor: self.masks.redactor(),
+            limit: self.environment.timeouts.apply,
+            drift: self.environment.drift,
+            redactor: &redactor,
         };
+        let known = self.comparer.known(looked.target);
         let outcome = if commit {
-            executor.commit(plan, desired, &mut self.stored, &mut self.known).await
+            executor.commit(plan, &looked.desired, &mut self.stored, known).await
         } else {
-            executor.heal(plan, desired, &mut self.stored, &mut self.known).await
+            executor.heal(plan, &looked.desired, &mut self.stored, known).await
         };
-        outcome.map_err(|error| self.masks.redactor().text(&error.to_string()))
-    }
-
-    /// Counts and records drift that was not there before, with who wrote it.
-    fn note_drift(&mut self, plan: &Plan) {
-        for (key, difference) in self.ledger.update(plan, Timestamp::now()) {
-            self.shared.metrics.drift_detected(&self.name.environment, difference.class, 1);
-            info!(
-                environment = %self.name.environment, object = %key, field = %difference.path, class = %difference.class,
-                live = difference.live.as_ref().map(tracing::field::display),
-                desired = difference.desired.as_ref().map(tracing::field::display),
-                writer = difference.writer.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string),
-                "drift"
-            );
+        match outcome {
+            Ok(execution) => {
+                self.comparer.note_unstable(&execution);
+                Ok(execution)
+            }
+            Err(error) => {
+                self.loaded = false;
+                Err(redactor.text(&error.to_string()))
+            }
         }
     }
 
-    fn publish(&mut self, desired: &DesiredState, live: &LiveState, plan: &Plan, compared: bool) {
-        self.note_drift(plan);
-        let objects = report::objects(desired, live, plan);
-        let ready = report::is_ready(&objects);
-        let uids = self.stored.inventory.entries.values().filter_map(|entry| entry.uid.clone()).collect();
-        self.uids.send_if_modified(|known| {
-            *known != uids && {
-                *known = uids;
-                true
-            }
+    fn publish(&mut self, looked: &Looked, failures: Vec<String>) {
+        self.herald.publish(Findings {
+            desired: &looked.desired,
+            live: &looked.live,
+            plan: &looked.plan,
+            inventory: &self.stored.inventory,
+            redactor: self.comparer.redactor(),
+            complete: self.comparer.sees_everything(),
+            failures,
         });
-        let warnings = report::warnings(desired, plan);
-        self.shared.board.environment(&self.name.environment, |status| {
-            status.objects = objects;
-            status.ready = ready;
-            status.warnings = warnings;
-            status.drift_first_seen = self.ledger.first_seen();
-            status.recent_drift = self.ledger.recent();
-            if compared {
-                status.last_comparison = Some(Timestamp::now());
-            }
-        });
-        if ready && let Some(seen) = self.awaiting_ready.take() {
-            self.shared.metrics.commit_to_ready(seen.elapsed());
-        }
     }
 
-    fn refresh_masks(&mut self, desired: &DesiredState) {
-        let (store, namespace) = (self.shared.watches.store(), &self.name.namespace);
-        if let Err(error) = self.masks.refresh(desired, store, namespace, &self.stored.salt) {
-            warn!(environment = %self.name.environment, reason = %error, "secrets cannot be masked");
-        }
-    }
-
-    fn note_unstable(&mut self, execution: &Execution) {
-        for (key, differences) in &execution.unstable {
-            if differences.is_empty() {
-                self.unstable.remove(key);
-            } else if self.unstable.insert(key.clone(), differences.clone()).as_ref() != Some(differences) {
-                let fields: Vec<&str> = differences.iter().map(|d| d.path.as_str()).collect();
-                warn!(environment = %self.name.environment, object = %key, fields = %fields.join(", "), "admission changes these fields after every write; they are shown and not written again");
-            }
-        }
-    }
-
-    fn fail(&self, stage: &str, message: String) {
-        let message = self.masks.redactor().text(&message);
-        warn!(environment = %self.name.environment, stage, reason = %message, "failed");
-        self.set_sync(SyncState::Failed { stage: stage.to_owned(), message });
-    }
-
-    fn set_sync(&self, sync: SyncState) {
-        self.shared.board.environment(&self.name.environment, |status| status.sync = sync);
-    }
-
-    /// Counts the outcome of a tip once, however often it is tried.
-    fn count(&mut self, revision: &Revision, result: SyncResult) {
-        let outcome = Some((revision.clone(), result));
-        if self.counted != outcome {
-            self.shared.metrics.sync_finished(&self.name.environment, result);
-            self.counted = outcome;
-        }
+    fn fail(&mut self, stage: &str, message: &str) {
+        self.herald.fail(stage, message, self.comparer.redactor());
     }
 }

@@ -4,7 +4,10 @@
 //! shrunk after the last, so a crash in between leaves nothing unnamed and the
 //! next pass finishes it. Nothing is decided here.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +18,10 @@ use crate::{
     cluster::{Cluster, ClusterError, InventoryName, Mode, StoredInventory},
     desired::DesiredState,
     diff::{self, Redactor},
-    difference::Difference,
+    difference::{Difference, DriftClass},
+    environment::DriftPolicy,
     inventory::Entry,
-    plan::{self, Action, Plan, Verb},
+    plan::{self, Action, Cause, Plan, Verb},
     resource::{Manifest, ObjectKey},
 };
 
@@ -30,17 +34,26 @@ pub(super) struct Execution {
     pub failed: Vec<(ObjectKey, String)>,
     /// Something changed meanwhile: one fresh pass is due at once.
     pub conflict: bool,
-    /// The process is ending; the rest was not begun.
-    pub interrupted: bool,
+    /// The rest was not begun, and why.
+    pub stopped: Option<Stopped>,
     /// What still differs right after our own write: admission changes it, and
     /// another write would not help.
     pub unstable: BTreeMap<ObjectKey, Vec<Difference>>,
 }
 
+/// Why an execution ended before its plan did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// The process or the environment is ending.
+    Shutdown,
+    /// The time for one apply is over.
+    Overdue(Duration),
+}
+
 impl Execution {
     /// Whether everything the plan asked for is done.
     pub(super) fn is_complete(&self) -> bool {
-        self.failed.is_empty() && !self.conflict && !self.interrupted
+        self.failed.is_empty() && !self.conflict && self.stopped.is_none()
     }
 
     /// For a person: what is not done.
@@ -49,8 +62,12 @@ impl Execution {
         if self.conflict {
             text.push("an object changed during the apply; a fresh look follows".to_owned());
         }
-        if self.interrupted {
-            text.push("the daemon is stopping; it resumes after its start".to_owned());
+        match self.stopped {
+            None => {}
+            Some(Stopped::Shutdown) => text.push("the daemon is stopping; it resumes after its start".to_owned()),
+            Some(Stopped::Overdue(limit)) => {
+                text.push(format!("it took longer than timeouts.apply, {} s; the rest follows", limit.as_secs_f32()))
+            }
         }
         text.join("; ")
     }
@@ -66,6 +83,10 @@ pub(super) struct Executor<'a> {
     pub name: &'a InventoryName,
     /// Set when the process ends: the write in hand is finished, no other begun.
     pub shutdown: &'a CancellationToken,
+    /// After this time no further write is begun.
+    pub limit: Duration,
+    /// Under `alert`, a write leaves what Git does not state.
+    pub drift: DriftPolicy,
     /// Masks the secrets of the pass.
     pub redactor: &'a Redactor,
 }
@@ -80,6 +101,9 @@ impl Executor<'_> {
         stored: &mut StoredInventory,
         known: &mut DryRuns,
     ) -> Result<Execution, ClusterError> {
+        if self.made_own_namespace(plan, desired).await? {
+            return Ok(Execution { conflict: true, ..Execution::default() });
+        }
         self.announce(plan, desired, stored).await?;
         let execution = self.carry_out(plan, desired, stored, known).await;
         if execution.is_complete() {
@@ -90,8 +114,9 @@ impl Executor<'_> {
         Ok(execution)
     }
 
-    /// Undoes drift against a commit that is already applied. The inventory is
-    /// written only when a write changed what it holds.
+    /// Undoes drift against a commit that is already applied; `plan` is the
+    /// [healing](Plan::healing) part of one. The inventory is written only when a
+    /// write changed what it holds.
     pub(super) async fn heal(
         &self,
         plan: &Plan,
@@ -105,12 +130,27 @@ impl Executor<'_> {
         }
         let execution = self.carry_out(plan, desired, stored, known).await;
         if execution.is_complete() {
-            stored.inventory.applying = before.applying.clone().filter(|revision| *revision != desired.revision);
+            stored.inventory.applying.clone_from(&before.applying);
         }
         if stored.inventory != before {
             self.cluster.save_inventory(self.name, stored).await?;
         }
         Ok(execution)
+    }
+
+    /// Makes the namespace that holds the inventory, when Git states it and it is
+    /// not there: nothing can be named, or tried by a dry-run, before it is.
+    async fn made_own_namespace(&self, plan: &Plan, desired: &DesiredState) -> Result<bool, ClusterError> {
+        let own = plan.actions.iter().find(|action| {
+            action.verb == Verb::Create
+                && action.key.kind == "Namespace"
+                && action.key.group.is_empty()
+                && action.key.name == self.name.namespace
+        });
+        let Some(manifest) = own.and_then(|action| desired.get(&action.key)) else { return Ok(false) };
+        let kind = self.cluster.kind(&manifest.api_version, &manifest.key.kind).await?;
+        self.cluster.apply(&kind, manifest, None, Mode::Write).await?;
+        Ok(true)
     }
 
     /// Names everything that is about to exist. A commit that only confirms what is
@@ -125,13 +165,15 @@ impl Executor<'_> {
             return Ok(());
         }
         stored.inventory.applying = Some(desired.revision.clone());
-        for manifest in &desired.manifests {
-            stored.inventory.entries.entry(manifest.key.clone()).or_insert_with(|| Entry {
-                api_version: manifest.api_version.clone(),
-                uid: None,
-                digest: None,
-                revision: None,
-            });
+        for action in &plan.actions {
+            let Some(manifest) = desired.get(&action.key) else { continue };
+            let unknown = Entry { api_version: manifest.api_version.clone(), uid: None, digest: None, revision: None };
+            let entry = stored.inventory.entries.entry(action.key.clone()).or_insert(unknown);
+            if matches!(action.verb, Verb::Create | Verb::Adopt) {
+                // It may be another object soon: were we killed then, the next life
+                // must not take it for finished.
+                entry.digest = None;
+            }
         }
         self.cluster.save_inventory(self.name, stored).await
     }
@@ -145,14 +187,23 @@ impl Executor<'_> {
     ) -> Execution {
         let mut execution = Execution::default();
         let mut failed_stage = None;
+        let begun = Instant::now();
         for action in &plan.actions {
             let stage = stage(action);
             if failed_stage.is_some_and(|failed| failed < stage) {
                 continue;
             }
-            if self.shutdown.is_cancelled() && action.verb.writes() {
-                execution.interrupted = true;
-                break;
+            if action.verb.writes() {
+                execution.stopped = if self.shutdown.is_cancelled() {
+                    Some(Stopped::Shutdown)
+                } else {
+                    // The first write is begun in any case, so that each try gets further.
+                    let overdue = !execution.written.is_empty() && begun.elapsed() > self.limit;
+                    overdue.then_some(Stopped::Overdue(self.limit))
+                };
+                if execution.stopped.is_some() {
+                    break;
+                }
             }
             match self.one(action, desired, stored, known).await {
                 Ok(Some(remaining)) => {
@@ -202,8 +253,15 @@ impl Executor<'_> {
                 Ok(None)
             }
             Verb::Unchanged => {
-                if let Some(manifest) = desired.get(&action.key) {
-                    confirm(action, manifest, desired, stored);
+                // Under `alert` it may be unchanged without being ours, unless Git asks for it.
+                let ours = matches!(action.cause, Cause::Commit | Cause::CommitOverDrift)
+                    || self.drift == DriftPolicy::Correct;
+                if let Some(manifest) = desired.get(&action.key).filter(|_| ours) {
+                    let entry = entry(manifest, action.precondition.uid.clone(), desired, stored);
+                    let known = stored.inventory.entries.get(&action.key);
+                    if known.is_none_or(|known| known.digest != entry.digest || known.uid != entry.uid) {
+                        stored.inventory.entries.insert(action.key.clone(), entry);
+                    }
                 }
                 Ok(None)
             }
@@ -227,15 +285,14 @@ impl Executor<'_> {
             self.cluster.take_over(&kind, &action.key, &seen, managed_fields).await?;
         }
         let result = self.cluster.apply(&kind, manifest, action.precondition.uid.as_deref(), Mode::Write).await?;
-        let entry = Entry {
-            api_version: manifest.api_version.clone(),
-            uid: result.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned),
-            digest: Some(diff::digest(&manifest.body, stored.salt.as_bytes())),
-            revision: Some(desired.revision.clone()),
-        };
+        let uid = result.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        let entry = entry(manifest, uid, desired, stored);
         stored.inventory.entries.insert(action.key.clone(), entry);
         known.note_applied(manifest, &result, stored.salt.as_bytes());
-        let remaining = diff::compare(manifest, &result, &result, self.redactor);
+        let mut remaining = diff::compare(manifest, &result, &result, self.redactor);
+        if self.drift == DriftPolicy::Alert {
+            remaining.retain(|difference| !matches!(difference.class, DriftClass::Undeclared | DriftClass::Foreign));
+        }
         self.watches.store().put(action.key.clone(), result);
         Ok(remaining)
     }
@@ -251,24 +308,18 @@ impl Executor<'_> {
     }
 }
 
+/// The object as it is now applied.
+fn entry(manifest: &Manifest, uid: Option<String>, desired: &DesiredState, stored: &StoredInventory) -> Entry {
+    Entry {
+        api_version: manifest.api_version.clone(),
+        uid,
+        digest: Some(diff::digest(&manifest.body, stored.salt.as_bytes())),
+        revision: Some(desired.revision.clone()),
+    }
+}
+
 /// What a failure stops: everything of a later stage. Deletes come after all applies.
 fn stage(action: &Action) -> u8 {
     let rank = plan::rank(&action.key.kind);
     if action.verb == Verb::Delete { u8::MAX - rank } else { rank }
-}
-
-/// The object is as Git says without a write: the inventory says so as well.
-fn confirm(action: &Action, manifest: &Manifest, desired: &DesiredState, stored: &mut StoredInventory) {
-    let digest = Some(diff::digest(&manifest.body, stored.salt.as_bytes()));
-    let known = stored.inventory.entries.get(&action.key);
-    if known.is_some_and(|entry| entry.digest == digest && entry.uid == action.precondition.uid) {
-        return;
-    }
-    let entry = Entry {
-        api_version: manifest.api_version.clone(),
-        uid: action.precondition.uid.clone(),
-        digest,
-        revision: Some(desired.revision.clone()),
-    };
-    stored.inventory.entries.insert(action.key.clone(), entry);
 }

@@ -3,13 +3,13 @@
 //! Kept in memory and bounded: the newest findings first. A finding counts once
 //! however often it is seen again unchanged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
 use crate::{
     difference::Difference,
-    plan::{Action, Plan},
+    plan::{Action, Plan, Verb},
     resource::ObjectKey,
     status::DriftRecord,
 };
@@ -29,7 +29,15 @@ impl Ledger {
     pub(super) fn update<'a>(&mut self, plan: &'a Plan, now: Timestamp) -> Vec<(&'a ObjectKey, &'a Difference)> {
         let drifting: BTreeMap<&ObjectKey, &Action> =
             plan.actions.iter().filter(|action| action.is_drift()).map(|action| (&action.key, action)).collect();
-        let gone: Vec<ObjectKey> = self.lasting.keys().filter(|key| !drifting.contains_key(key)).cloned().collect();
+        // Of what could not be looked at nothing new is known.
+        let unseen: BTreeSet<&ObjectKey> = plan
+            .actions
+            .iter()
+            .filter(|action| matches!(action.verb, Verb::Wait { .. }))
+            .map(|action| &action.key)
+            .collect();
+        let ended = |key: &&ObjectKey| !drifting.contains_key(*key) && !unseen.contains(*key);
+        let gone: Vec<ObjectKey> = self.lasting.keys().filter(ended).cloned().collect();
         for key in gone {
             self.end(&key, "gone");
         }
@@ -82,7 +90,7 @@ mod tests {
     use super::*;
     use crate::{
         difference::DriftClass,
-        plan::{Cause, Precondition, Verb},
+        plan::{Cause, Precondition},
         revision::Revision,
     };
 
@@ -118,6 +126,10 @@ mod tests {
         let drifted = plan(true);
         assert_eq!(ledger.update(&drifted, first), [(&drifted.actions[0].key, &drifted.actions[0].differences[0])]);
         assert!(ledger.update(&plan(true), Timestamp::from_second(200).expect("in range")).is_empty());
+        let mut unseen = plan(false);
+        unseen.actions[0].verb = Verb::Wait { reason: "no answer".to_owned() };
+        assert!(ledger.update(&unseen, first).is_empty());
+        assert!(ledger.update(&plan(true), first).is_empty(), "an unseen object has not changed");
         assert_eq!(ledger.first_seen(), Some(first));
         let key = plan(true).actions[0].key.clone();
         assert!(ledger.corrected(&key) && !ledger.corrected(&key));

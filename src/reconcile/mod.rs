@@ -5,9 +5,11 @@
 //! wake-ups carry no data.
 
 mod board;
+mod compare;
 mod environment;
 mod execute;
 pub(crate) mod facts;
+mod herald;
 mod ledger;
 mod lookups;
 mod masks;
@@ -24,9 +26,7 @@ pub use environment::{EnvironmentLoop, Shared};
 pub(crate) use lookups::Questions;
 pub(crate) use observe::{DryRuns, Observer};
 pub use prober::Prober;
-pub(crate) use render::{
-    Context, RenderFailure, Unusable, desired_state, effective_values, live_context, passwords_of,
-};
+pub(crate) use render::{Context, Unusable, desired_state, effective_values, live_context, passwords_of};
 pub use render::{SystemClock, SystemEntropy};
 pub use repository::{RepositoryLoop, Tip, TipMap};
 pub use watches::Watches;

@@ -1,8 +1,9 @@
 //! What the cluster holds of one environment, with the server's dry-run answers.
 //!
-//! Objects come from the watches' store, or by name where the store has none; an
+//! Objects come from the watches' store, or by name where no watch shows them; an
 //! object as it was last compared costs no request. What could not be read is
-//! `Unreadable`, never absent.
+//! `Unreadable`, never absent. A refusal is never remembered: what refused it
+//! (a quota, a right, a policy) can change unseen.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,14 +42,13 @@ struct Question {
     live: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+/// A dry-run's answer with its question.
+type Learnt = (Question, Arc<Value>);
+
 enum Answer {
     Merged(Arc<Value>),
     Rejected(Rejection),
 }
-
-/// An answer with its question.
-type Learnt = (Question, Answer);
 
 impl DryRuns {
     /// Forgets everything.
@@ -56,7 +56,7 @@ impl DryRuns {
         self.answers.clear();
     }
 
-    fn get(&self, key: &ObjectKey, question: &Question) -> Option<&Answer> {
+    fn get(&self, key: &ObjectKey, question: &Question) -> Option<&Arc<Value>> {
         self.answers.get(key).filter(|(asked, _)| asked == question).map(|(_, answer)| answer)
     }
 
@@ -64,7 +64,7 @@ impl DryRuns {
     /// of a write answers the same dry-run.
     pub(super) fn note_applied(&mut self, manifest: &Manifest, stored: &Value, salt: &[u8]) {
         let question = Question { desired: diff::digest(&manifest.body, salt), live: Some(diff::live_digest(stored)) };
-        self.answers.insert(manifest.key.clone(), (question, Answer::Merged(Arc::new(stored.clone()))));
+        self.answers.insert(manifest.key.clone(), (question, Arc::new(stored.clone())));
     }
 }
 
@@ -131,7 +131,11 @@ impl Observer<'_> {
     ) -> (ObjectKey, LiveObject, Option<Learnt>) {
         let (object, learnt) = match self.try_look(key, api_version, manifest, known).await {
             Ok(found) => found,
-            Err(ClusterError::Rejected { rejection, .. }) => {
+            // Of what Git does not state nothing was tried but to read it: a missing
+            // right says nothing about the object, a missing kind says all.
+            Err(ClusterError::Rejected { rejection, .. })
+                if manifest.is_some() || rejection.class == RejectionClass::KindUnknown =>
+            {
                 (LiveObject::Rejected { live: None, error: rejection }, None)
             }
             Err(error) => (LiveObject::Unreadable { reason: error.to_string() }, None),
@@ -147,7 +151,11 @@ impl Observer<'_> {
         known: &DryRuns,
     ) -> Result<(LiveObject, Option<Learnt>), ClusterError> {
         let kind = self.cluster.kind(api_version, &key.kind).await?;
-        let mut live = match self.watches.store().get(key) {
+        let watched = self.watches.store().get(key).filter(|object| {
+            self.watches.sees(api_version, &key.kind, &key.namespace)
+                && object.get("apiVersion").and_then(Value::as_str) == Some(api_version)
+        });
+        let mut live = match watched {
             Some(object) => Some(object),
             None => self.cluster.get(&kind, key).await?.map(Arc::new),
         };
@@ -162,11 +170,16 @@ impl Observer<'_> {
                 desired: diff::digest(&manifest.body, self.salt),
                 live: live.as_deref().map(diff::live_digest),
             };
-            if let Some(answer) = known.get(key, &question) {
-                return Ok((judge(live.as_deref(), answer), None));
+            if let Some(merged) = known.get(key, &question) {
+                return Ok((merged_into(live.as_deref(), merged), None));
             }
             match self.ask(&kind, manifest, live.as_deref()).await? {
-                Some(answer) => return Ok((judge(live.as_deref(), &answer), Some((question, answer)))),
+                Some(Answer::Merged(merged)) => {
+                    return Ok((merged_into(live.as_deref(), &merged), Some((question, merged))));
+                }
+                Some(Answer::Rejected(error)) => {
+                    return Ok((LiveObject::Rejected { live: live.as_deref().cloned(), error }, None));
+                }
                 None => live = self.read_again(&kind, key).await?,
             }
         }
@@ -201,8 +214,8 @@ impl Observer<'_> {
     async fn read_again(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Arc<Value>>, ClusterError> {
         match self.cluster.get(kind, key).await? {
             Some(object) => {
-                self.watches.store().put(key.clone(), object);
-                Ok(self.watches.store().get(key))
+                self.watches.store().put(key.clone(), object.clone());
+                Ok(Some(Arc::new(object)))
             }
             None => {
                 self.watches.store().forget(key);
@@ -220,10 +233,6 @@ fn present(live: &Value, merged: Option<&Value>) -> LiveObject {
     LiveObject::Present { live: live.clone(), merged: merged.cloned() }
 }
 
-fn judge(live: Option<&Value>, answer: &Answer) -> LiveObject {
-    match (live, answer) {
-        (_, Answer::Rejected(error)) => LiveObject::Rejected { live: live.cloned(), error: error.clone() },
-        (Some(live), Answer::Merged(merged)) => present(live, Some(merged)),
-        (None, Answer::Merged(_)) => LiveObject::Absent,
-    }
+fn merged_into(live: Option<&Value>, merged: &Value) -> LiveObject {
+    live.map_or(LiveObject::Absent, |live| present(live, Some(merged)))
 }

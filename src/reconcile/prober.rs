@@ -20,7 +20,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{board::Board, pace::jittered, watches::Watches};
+use super::{
+    board::Board,
+    pace::jittered,
+    watches::{Interest, Watches},
+};
 use crate::{
     cluster::Cluster,
     plan::ENVIRONMENT_LABEL,
@@ -70,26 +74,29 @@ struct Remembered {
 
 impl Prober {
     /// Runs until the process ends.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let wake = Arc::new(Notify::new());
-        self.watches.register(&self.environment, &self.namespace, Arc::clone(&wake));
+        self.watches.register(&self.environment, &self.namespace, Interest::ObjectsAndPods, Arc::clone(&wake));
         let mut remembered = Remembered::default();
         loop {
             let round = Instant::now();
-            let status = self.round(&mut remembered).await;
+            let uids = self.uids.borrow_and_update().clone();
+            let status = self.round(&uids, &mut remembered).await;
             self.board.redis(&self.environment, status);
             let next = round + jittered(self.interval);
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = sleep_until(next) => {}
                 () = wake.notified() => sleep(SETTLE).await,
+                // When the reconciler is gone this branch is off, and the end near.
+                Ok(()) = self.uids.changed() => {}
             }
         }
     }
 
-    async fn round(&self, remembered: &mut Remembered) -> RedisStatus {
+    async fn round(&self, uids: &BTreeSet<String>, remembered: &mut Remembered) -> RedisStatus {
         let mut status = RedisStatus::default();
-        let uids = self.uids.borrow().clone();
+        let mut owners = BTreeSet::new();
         for (key, workload) in self.workloads() {
             let uid = text(&workload, "/metadata/uid");
             let Some(source) = redis::password_source(&workload).filter(|_| uids.contains(uid)) else { continue };
@@ -103,6 +110,7 @@ impl Prober {
             let passwords = self.passwords(&secret, &source.keys, remembered).await;
             let mut pods = Vec::new();
             for pod in self.pods(&workload, &key.namespace) {
+                owners.extend(controller(&pod).map(|(_, _, owner)| owner.to_owned()));
                 if self.is_owned(&pod, uid, remembered).await {
                     pods.push(pod);
                 }
@@ -121,6 +129,7 @@ impl Prober {
                 status.pods.insert(name, pod);
             }
         }
+        remembered.owners.retain(|owner, _| owners.contains(owner));
         status
     }
 

@@ -85,6 +85,8 @@ pub struct Renderer {
     environment: Arc<Environment>,
     cluster: Cluster,
     mirror: Mirror,
+    /// What the API server served when the remembered commits were rendered.
+    discovery: Arc<Discovery>,
     questions: Questions,
     remembered: Vec<(Revision, Result<Arc<DesiredState>, Unusable>)>,
 }
@@ -94,6 +96,7 @@ impl Renderer {
     pub fn new(environment: Environment, cluster: Cluster, mirror: Mirror) -> Self {
         Self {
             environment: Arc::new(environment),
+            discovery: cluster.discovery(),
             cluster,
             mirror,
             questions: Questions::default(),
@@ -108,6 +111,12 @@ impl Renderer {
 
     /// The desired state at a commit that the mirror has.
     pub async fn render(&mut self, revision: &Revision) -> Result<Arc<DesiredState>, Unusable> {
+        let discovery = self.cluster.discovery();
+        if !Arc::ptr_eq(&self.discovery, &discovery) {
+            // Charts ask which kinds there are, and a kind tells whether it has a namespace.
+            self.remembered.clear();
+            self.discovery = discovery;
+        }
         if let Some((_, known)) = self.remembered.iter().find(|(known, _)| known == revision) {
             return known.clone();
         }
@@ -120,7 +129,11 @@ impl Renderer {
         });
         let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
-            Err(_) => Err(Unusable::Broken(format!("the render took longer than {} s", limit.as_secs_f32()))),
+            Err(_) => Err(Unusable::Transient(format!(
+                "the render of commit {} took longer than timeouts.render, {} s",
+                revision.short(),
+                limit.as_secs_f32()
+            ))),
         };
         if !matches!(result, Err(Unusable::Transient(_))) {
             self.remembered.insert(0, (revision.clone(), result.clone()));
@@ -181,10 +194,17 @@ pub(crate) fn desired_state(
 }
 
 /// The effective values: the chart's defaults under the environment's files.
-pub(crate) fn effective_values(environment: &Environment, files: &dyn FileTree) -> Result<Value, RenderFailure> {
-    let values = read_values(environment, files)?;
+/// Errors are masked, as those of a render are.
+pub(crate) fn effective_values(environment: &Environment, snapshot: &Snapshot) -> Result<Value, Unusable> {
+    let (files, revision) = (snapshot.files.as_ref(), &snapshot.revision);
+    let values = read_values(environment, files)
+        .map_err(|failure| explain(environment, revision, &Values::default(), &failure))?;
+    coalesced(environment, files, &values).map_err(|failure| explain(environment, revision, &values, &failure))
+}
+
+fn coalesced(environment: &Environment, files: &dyn FileTree, values: &Values) -> Result<Value, RenderFailure> {
     let chart = Chart::load(files, environment.chart.as_str())?;
-    let table = chart::effective_values(&chart, &values).map_err(chart::RenderError::from)?;
+    let table = chart::effective_values(&chart, values).map_err(chart::RenderError::from)?;
     Ok(Value::Object(table))
 }
 
@@ -283,7 +303,8 @@ fn read_instructions(environment: &Environment, files: &dyn FileTree) -> Result<
 fn explain(environment: &Environment, revision: &Revision, values: &Values, failure: &RenderFailure) -> Unusable {
     let text =
         format!("environment {}, commit {} of {}: {failure}", environment.name, revision.short(), environment.branch);
-    let text = match Redactor::new(revision.as_str().as_bytes(), [&passwords_of(values)]) {
+    // A key that nobody knows: a mask must not confirm a guess.
+    let text = match Redactor::new(&rand::random::<[u8; 16]>(), [&passwords_of(values)]) {
         Ok(redactor) => redactor.text(&text),
         Err(error) => format!("environment {}: the render failed, and {error}", environment.name),
     };
@@ -311,7 +332,10 @@ fn collect_passwords(value: &Value, secret: bool, found: &mut serde_json::Map<St
                 let key = key.to_lowercase();
                 let named = ["password", "passphrase", "token", "credential", "privatekey", "apikey"];
                 // `existingSecret` and its like are names of Secrets, not secrets.
-                let secret = secret || named.iter().any(|word| key.contains(word));
+                let secret = !key.starts_with("existing")
+                    && (secret
+                        || matches!(key.as_str(), "secret" | "secrets")
+                        || named.iter().any(|word| key.contains(word)));
                 collect_passwords(inner, secret, found);
             }
         }
@@ -321,6 +345,10 @@ fn collect_passwords(value: &Value, secret: bool, found: &mut serde_json::Map<St
         }
         Value::Number(number) if secret => {
             found.insert(found.len().to_string(), Value::from(number.to_string()));
+            // A schema's message writes a whole number without its fraction.
+            if let Some(whole) = number.as_f64().filter(|float| float.fract() == 0.0) {
+                found.insert(found.len().to_string(), Value::from(format!("{whole:.0}")));
+            }
         }
         _ => {}
     }
@@ -342,5 +370,21 @@ pub struct SystemEntropy;
 impl Entropy for SystemEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         rand::RngCore::fill_bytes(&mut rand::rng(), buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_values_call_a_secret_is_masked_and_names_of_secrets_are_not() {
+        let table = json!({"secrets": {"redisPassword": 31_415_926_535.0, "pin": "1234-planted", "existingSecret": "redis-auth"},
+            "image": {"tag": "7-alpine"}});
+        let values = Values::from_table(table.as_object().cloned().unwrap_or_default());
+        let redactor = Redactor::new(b"key", [&passwords_of(&values)]).expect("a few values");
+        let shown = redactor.text("31415926535 is no string, 1234-planted neither; see redis-auth and 7-alpine");
+        assert!(!shown.contains("31415926535") && !shown.contains("planted"), "{shown}");
+        assert!(shown.contains("redis-auth") && shown.contains("7-alpine"), "{shown}");
     }
 }

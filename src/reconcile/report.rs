@@ -1,29 +1,20 @@
 //! What a pass found, in the words of the status.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     desired::DesiredState,
+    diff::Redactor,
     environment::Environment,
     git::Mirror,
     health,
     live::{LiveObject, LiveState},
     plan::{self, Plan, Verb},
     revision::Revision,
-    status::{Commit, EnvironmentStatus, Health, ObjectRefusal, ObjectStatus},
+    status::{Commit, Health, ObjectRefusal, ObjectStatus},
 };
-
-/// Fills in what the configuration says of an environment.
-pub(super) fn describe(status: &mut EnvironmentStatus, environment: &Environment) {
-    status.name = environment.name.to_string();
-    status.branch = environment.branch.to_string();
-    status.namespace = environment.namespace.to_string();
-    status.release = environment.release.to_string();
-    status.drift_policy = environment.drift.to_string();
-    status.throw_away = environment.throw_away;
-}
 
 /// A commit with subject and author, as far as the mirror knows it.
 pub(super) fn commit(mirror: &Mirror, revision: &Revision) -> Commit {
@@ -64,8 +55,9 @@ pub(super) fn waiting(plan: &Plan) -> Option<String> {
     (!waits.is_empty()).then(|| waits.join("; "))
 }
 
-/// Every object with what was done to it, its health and its drift.
-pub(super) fn objects(desired: &DesiredState, live: &LiveState, plan: &Plan) -> Vec<ObjectStatus> {
+/// Every object with what was done to it, its health and its drift. What the API
+/// server and its controllers say is masked.
+pub(super) fn objects(desired: &DesiredState, live: &LiveState, plan: &Plan, redactor: &Redactor) -> Vec<ObjectStatus> {
     let stated = |key| desired.get(key).is_some();
     plan.actions
         .iter()
@@ -73,10 +65,23 @@ pub(super) fn objects(desired: &DesiredState, live: &LiveState, plan: &Plan) -> 
         .map(|action| ObjectStatus {
             key: action.key.clone(),
             action: action.verb.as_str().to_owned(),
-            health: live.objects.get(&action.key).map_or(Health::Missing, health_of),
+            health: masked(live.objects.get(&action.key).map_or(Health::Missing, health_of), redactor),
             drift: if action.is_drift() { action.differences.clone() } else { Vec::new() },
         })
         .collect()
+}
+
+fn masked(health: Health, redactor: &Redactor) -> Health {
+    match health {
+        Health::InProgress { message } => Health::InProgress { message: redactor.text(&message) },
+        Health::Failed { message } => Health::Failed { message: redactor.text(&message) },
+        other @ (Health::Current | Health::Missing) => other,
+    }
+}
+
+/// The warning of a commit that was applied and does not become ready.
+pub(super) fn not_ready(limit: Duration) -> String {
+    format!("the applied commit is not ready {} s after it was first seen (timeouts.ready)", limit.as_secs_f32())
 }
 
 fn health_of(object: &LiveObject) -> Health {
@@ -114,4 +119,49 @@ pub(super) fn pod_names(desired: &DesiredState) -> BTreeSet<String> {
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        plan::{Action, Cause, Precondition},
+        resource::{Manifest, ObjectKey},
+    };
+
+    #[test]
+    fn what_the_api_server_says_of_an_object_is_masked() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"redis-password": "hunter2-planted"}});
+        let redactor = Redactor::new(b"key", [&secret]).expect("one Secret");
+        let key = ObjectKey { kind: "Secret".into(), group: String::new(), namespace: "d".into(), name: "s".into() };
+        let manifest = Manifest {
+            key: key.clone(),
+            api_version: "v1".into(),
+            source: "t".into(),
+            body: json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}),
+        };
+        let revision = Revision::try_from("a".repeat(40)).expect("an id");
+        let desired = DesiredState {
+            revision: revision.clone(),
+            manifests: vec![manifest],
+            hooks: Vec::new(),
+            prune_confirm: None,
+        };
+        let action = Action {
+            key: key.clone(),
+            verb: Verb::Unchanged,
+            cause: Cause::Steady,
+            differences: Vec::new(),
+            precondition: Precondition::default(),
+            take_over: None,
+        };
+        let plan = Plan { revision, actions: vec![action], warnings: Vec::new() };
+        let reason = "admission webhook denied: hunter2-planted is too simple".to_owned();
+        let mut live = LiveState::default();
+        live.objects.insert(key, LiveObject::Unreadable { reason });
+        let shown = format!("{:?}", objects(&desired, &live, &plan, &redactor));
+        assert!(shown.contains("too simple") && !shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -23,6 +23,12 @@ use crate::{
 pub enum Tip {
     /// The repository has no such branch.
     Missing,
+    /// The newest commit the mirror has; the repository has not answered since
+    /// the start. The mirror may be long behind.
+    Remembered {
+        /// The commit.
+        revision: Revision,
+    },
     /// Its newest commit, and when it was first seen.
     At {
         /// The commit.
@@ -65,17 +71,17 @@ impl RepositoryLoop {
         }
     }
 
-    /// What the mirror already has is good until the server says otherwise.
+    /// Until the server says more, the mirror's commits are what is known. Tips that
+    /// a poll has shown stay.
     fn start_from_mirror(&self) {
-        let mut known = BTreeMap::new();
-        for branch in &self.branches {
+        let mut known = (**self.tips.borrow()).clone();
+        known.retain(|branch, _| self.branches.contains(branch));
+        for branch in self.branches.iter().filter(|branch| !known.contains_key(branch)).collect::<Vec<_>>() {
             if let Ok(Some(revision)) = self.mirror.last_known(branch) {
-                known.insert(branch.clone(), Tip::At { revision, seen: Instant::now() });
+                known.insert(branch.clone(), Tip::Remembered { revision });
             }
         }
-        if !known.is_empty() {
-            self.tips.send_replace(Arc::new(known));
-        }
+        self.tips.send_replace(Arc::new(known));
     }
 
     async fn poll(&self) {
@@ -119,6 +125,9 @@ impl RepositoryLoop {
                     }
                     match before.get(branch) {
                         Some(known @ Tip::At { revision: old, .. }) if old == revision => known.clone(),
+                        Some(Tip::Remembered { revision: old }) if old == revision => {
+                            Tip::At { revision: revision.clone(), seen: Instant::now() }
+                        }
                         _ => {
                             info!(repository = %url, %branch, %revision, took_ms = took.as_millis(), "new commit");
                             Tip::At { revision: revision.clone(), seen: Instant::now() }

@@ -2,7 +2,7 @@
 //! needs it, shared by all environments.
 //!
 //! A change wakes the environment that owns the object: by its label, or by its
-//! key when the label is gone.
+//! namespace when the label is gone. A watch that panics is begun again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,19 +10,23 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use serde_json::Value;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{
     cluster::{
-        Cluster,
+        Cluster, ClusterError,
         watch::{self, Liveness, Scope, Store},
     },
     config,
     plan::ENVIRONMENT_LABEL,
     resource::ObjectKey,
 };
+
+/// The pause before a watch that panicked is begun again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The label that the pods of a workload carry, by Kubernetes' own convention.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
@@ -33,9 +37,18 @@ struct Router {
     inner: Arc<Mutex<Routes>>,
 }
 
+/// Whose changes wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// The environment's objects.
+    Objects,
+    /// Its pods as well.
+    ObjectsAndPods,
+}
+
 #[derive(Default)]
 struct Routes {
-    environments: BTreeMap<String, Vec<Arc<Notify>>>,
+    environments: BTreeMap<String, Vec<(Interest, Arc<Notify>)>>,
     namespaces: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -48,15 +61,19 @@ impl Router {
     /// object that lost it, so those wake the environments of their namespace.
     fn wake(&self, key: &ObjectKey, object: &Value) {
         let routes = self.lock();
+        let is_pod = key.kind == "Pod" && key.group.is_empty();
+        let wake = |(interest, wake): &(Interest, Arc<Notify>)| {
+            if !is_pod || *interest == Interest::ObjectsAndPods {
+                wake.notify_one();
+            }
+        };
         let label = object.pointer("/metadata/labels").and_then(|labels| labels.get(ENVIRONMENT_LABEL));
         if let Some(wakes) = label.and_then(Value::as_str).and_then(|name| routes.environments.get(name)) {
-            wakes.iter().for_each(|wake| wake.notify_one());
+            wakes.iter().for_each(wake);
             return;
         }
         for name in routes.namespaces.get(&key.namespace).into_iter().flatten() {
-            for wake in routes.environments.get(name).into_iter().flatten() {
-                wake.notify_one();
-            }
+            routes.environments.get(name).into_iter().flatten().for_each(wake);
         }
     }
 }
@@ -73,7 +90,7 @@ pub struct Watches {
 
 #[derive(Default)]
 struct Running {
-    tasks: JoinSet<std::convert::Infallible>,
+    tasks: JoinSet<()>,
     scopes: BTreeMap<Scope, Liveness>,
 }
 
@@ -92,9 +109,9 @@ impl Watches {
     }
 
     /// Notifies `wake` too when an object of the environment changes.
-    pub fn register(&self, environment: &str, namespace: &str, wake: Arc<Notify>) {
+    pub(super) fn register(&self, environment: &str, namespace: &str, interest: Interest, wake: Arc<Notify>) {
         let mut routes = self.router.lock();
-        routes.environments.entry(environment.to_owned()).or_default().push(wake);
+        routes.environments.entry(environment.to_owned()).or_default().push((interest, wake));
         routes.namespaces.entry(namespace.to_owned()).or_default().insert(environment.to_owned());
     }
 
@@ -139,19 +156,17 @@ impl Watches {
             }
             let liveness = Liveness::default();
             running.scopes.insert(scope.clone(), liveness.clone());
-            running.tasks.spawn(watch::run(self.cluster.clone(), scope, self.store.clone(), liveness, |scope, error| {
-                warn!(kind = %scope.kind, namespace = scope.namespace.as_deref().unwrap_or("*"), reason = %error, "watch interrupted");
-            }));
+            running.tasks.spawn(keep(self.cluster.clone(), scope, self.store.clone(), liveness));
         }
     }
 
-    /// Waits until every scope has been listed once, for `limit` at most; false
-    /// when some has not.
-    pub async fn listed(&self, scopes: &BTreeSet<Scope>, limit: Duration) -> bool {
+    /// Waits until every scope's first list is there or has failed, for `limit` at
+    /// most; false when some has not ended.
+    pub async fn tried(&self, scopes: &BTreeSet<Scope>, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut check = tokio::time::interval(Duration::from_millis(5));
         loop {
-            if self.all(scopes, Liveness::is_listed) {
+            if self.all(scopes, Liveness::is_tried) {
                 return true;
             }
             if Instant::now() >= deadline {
@@ -161,7 +176,12 @@ impl Watches {
         }
     }
 
-    /// Whether every scope's watch is open at this moment.
+    /// Whether the store can be believed about objects of this kind in `namespace`.
+    pub fn sees(&self, api_version: &str, kind: &str, namespace: &str) -> bool {
+        self.connected(&BTreeSet::from([self.scope_of(api_version, kind, namespace)]))
+    }
+
+    /// Whether every scope's watch works at this moment.
     pub fn connected(&self, scopes: &BTreeSet<Scope>) -> bool {
         self.all(scopes, Liveness::is_connected)
     }
@@ -169,5 +189,20 @@ impl Watches {
     fn all(&self, scopes: &BTreeSet<Scope>, holds: impl Fn(&Liveness) -> bool) -> bool {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         scopes.iter().all(|scope| running.scopes.get(scope).is_some_and(&holds))
+    }
+}
+
+/// Runs one watch for ever, whatever happens to it.
+async fn keep(cluster: Cluster, scope: Scope, store: Store, liveness: Liveness) {
+    let interrupted = |scope: &Scope, error: &ClusterError| {
+        warn!(kind = %scope.kind, namespace = scope.namespace.as_deref().unwrap_or("*"), reason = %error, "watch interrupted");
+    };
+    loop {
+        let run = watch::run(cluster.clone(), scope.clone(), store.clone(), liveness.clone(), interrupted);
+        if std::panic::AssertUnwindSafe(run).catch_unwind().await.is_err() {
+            liveness.set(false);
+            error!(kind = %scope.kind, "a watch panicked and is begun again");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }

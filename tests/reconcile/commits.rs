@@ -21,7 +21,7 @@ pub const CASES: &[Case] = &[
 const VALUES: &str = "environments/dev/values.yaml";
 
 /// A second chart whose objects come and go more easily than Redis'.
-fn with_notes(world: &World<'_>, notes: &[&str]) {
+pub fn with_notes(world: &World<'_>, notes: &[&str]) {
     let chart = "apiVersion: v2\nname: notes\nversion: 1.0.0\n";
     world.write("charts/notes/Chart.yaml", chart);
     let template = "{{- range .Values.notes }}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note-{{ . }}\ndata:\n  text: {{ . | quote }}\n{{- end }}\n";
@@ -29,7 +29,8 @@ fn with_notes(world: &World<'_>, notes: &[&str]) {
     world.write(VALUES, &format!("notes: [{}]\n", notes.join(", ")));
 }
 
-fn notes_environment(world: &World<'_>, more: &str) -> String {
+/// The environment `dev` with that chart.
+pub fn notes_environment(world: &World<'_>, more: &str) -> String {
     world.dev(more).replace("charts/redis", "charts/notes")
 }
 

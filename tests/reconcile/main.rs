@@ -2,6 +2,8 @@
 //! environment would see. One control plane serves all cases; each has its own
 //! repository, namespaces and daemon.
 
+#[path = "../support/api_proxy.rs"]
+mod api_proxy;
 #[path = "../support/control_plane.rs"]
 #[allow(dead_code, reason = "the tests on real pods use the rest")]
 mod control_plane;
@@ -15,7 +17,9 @@ mod git_server;
 mod adoption;
 mod commits;
 mod drift;
+mod faults;
 mod lifecycle;
+mod restraint;
 mod secrets;
 mod world;
 
@@ -29,7 +33,16 @@ type Case = (&'static str, fn(&ControlPlane));
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let cases: Vec<Case> = [commits::CASES, drift::CASES, lifecycle::CASES, adoption::CASES, secrets::CASES].concat();
+    let cases: Vec<Case> = [
+        commits::CASES,
+        drift::CASES,
+        lifecycle::CASES,
+        adoption::CASES,
+        secrets::CASES,
+        restraint::CASES,
+        faults::CASES,
+    ]
+    .concat();
     if arguments.list {
         return libtest_mimic::run(&arguments, cases.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect())
             .exit_code();

@@ -66,15 +66,46 @@ impl<'a> World<'a> {
 
     /// Writes a configuration with these environments (YAML list items).
     pub fn configure(&self, environments: &str) -> PathBuf {
-        let path = self.folder.path().join("redis-gitops.yaml");
+        self.configure_as("redis-gitops", &self.plane.kubeconfig(), environments)
+    }
+
+    /// The same for a daemon with a name, and so a mirror and a log, of its own,
+    /// which reaches the API server with that kubeconfig.
+    pub fn configure_as(&self, name: &str, kubeconfig: &Path, environments: &str) -> PathBuf {
+        let path = self.folder.path().join(format!("{name}.yaml"));
         let text = format!(
             "repository:\n  url: {url}\n  interval: 1h\nlisten: 127.0.0.1:0\ndataDir: {data}\nkubernetes:\n  kubeconfig: {kubeconfig}\nenvironments:\n{environments}",
             url = self.server.url("repo.git"),
-            data = self.folder.path().join("data").display(),
-            kubeconfig = self.plane.kubeconfig().display(),
+            data = self.folder.path().join(format!("{name}-data")).display(),
+            kubeconfig = kubeconfig.display(),
         );
         fs::write(&path, text).expect("a configuration");
         path
+    }
+
+    /// The administrator's kubeconfig with something replaced.
+    pub fn kubeconfig_with(&self, from: &str, to: &str) -> PathBuf {
+        let text = fs::read_to_string(self.plane.kubeconfig()).expect("a kubeconfig");
+        assert!(text.contains(from), "{from:?} is not in the kubeconfig");
+        let path = self.folder.path().join("kubeconfig");
+        fs::write(&path, text.replace(from, to)).expect("a kubeconfig");
+        path
+    }
+
+    /// The kubeconfig of a service account in the namespace `a` with these rules
+    /// of a Role there (YAML list items).
+    pub fn service_account(&self, rules: &str) -> PathBuf {
+        self.kubectl(&["create", "serviceaccount", "limited"]);
+        let role = format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: limited}}\nrules:\n{rules}"
+        );
+        self.kubectl_with(&["apply", "-f", "-"], &role).expect("a valid role");
+        let account = format!("--serviceaccount={}:limited", self.namespace("a"));
+        self.kubectl(&["create", "rolebinding", "limited", "--role=limited", &account]);
+        let token = self.kubectl(&["create", "token", "limited"]);
+        let text = fs::read_to_string(self.plane.kubeconfig()).expect("a kubeconfig");
+        let admin = text.split("token: ").nth(1).expect("a token").trim().to_owned();
+        self.kubeconfig_with(&admin, token.trim())
     }
 
     /// One environment of the configuration: dev's branch and values, throw-away,
