@@ -59,7 +59,7 @@ fn sources() -> Vec<Source> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
                 let text = fs::read_to_string(&path).expect("a source file");
                 let relative = path.strip_prefix(&root).expect("below src");
                 let first = relative.components().next().expect("a part").as_os_str().to_string_lossy();

@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn json_and_literals() {
         let json = parsed(SetKind::Json, r#"a={"b": [1]}, c="x""#).expect("valid");
-        assert_eq!(json, json!({"a": {"b": [1.0]}, "c": "x"}));
+        assert_eq!(json, json!({"a": {"b": [1.0]}, " c": "x"}), "helm keeps the space after the comma");
         assert_eq!(parsed(SetKind::Literal, "a.b=1,{x}").expect("valid"), json!({"a": {"b": "1,{x}"}}));
     }
 

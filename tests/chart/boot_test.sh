@@ -1,191 +1,14 @@
 #!/bin/sh
-# Runs the chart's own scripts and redis.conf with real redis-server processes:
-# each pod is an address of the loopback network with its own volume. Proves the
-# start order, the passwords, the probes and the recovery.
-#
-# HELM renders redis.conf (helm, or the daemon's `template`); POD_SHELL runs the
-# scripts ("busybox sh" for the image's shell, with busybox's tools).
+# The start order, the passwords, the probes and the recovery, with real servers;
+# see pods.sh.
 
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-chart=$here/../../charts/redis
-HELM=${HELM:-helm}
-POD_SHELL=${POD_SHELL:-sh}
-work=$(mktemp -d)
-port=$((20000 + $$ % 20000))
-net=127.$((1 + $$ % 250)).77
-count=0
-
-if [ "$POD_SHELL" = "busybox sh" ]; then
-  mkdir "$work/bin"
-  for tool in cat chmod cut grep head ln od rm sed sha256sum sh sleep tail timeout tr wc; do
-    ln -s "$(command -v busybox)" "$work/bin/$tool"
-  done
-  POD_PATH=$work/bin:$PATH
-else
-  POD_PATH=$PATH
-fi
-
-end() {
-  code=$?
-  trap - EXIT
-  for file in "$work"/*/*/pid; do
-    [ -f "$file" ] && kill -KILL "$(cat "$file")" 2>/dev/null
-  done
-  if [ "$code" != 0 ]; then
-    for file in "$work"/"${case_name:-none}"/*/log; do
-      [ -f "$file" ] && echo "--- $file" && tail -n 90 "$file"
-    done
-  fi
-  rm -rf "$work"
-  exit "$code"
-}
-trap end EXIT
-trap 'exit 1' INT TERM
-
-die() {
-  echo "not ok - ${case_name:-}: $*"
-  exit 1
-}
-
-# within SECONDS WHAT COMMAND...
-within() {
-  deadline=$(($(date +%s) + $1))
-  what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ "$(date +%s)" -lt "$deadline" ] || die "$what"
-    sleep 0.1
-  done
-}
-
-# Renders redis.conf and auth.conf of the chart: render DIRECTORY ARGUMENTS...
-render() {
-  out=$1
-  shift
-  mkdir -p "$out"
-  $HELM template redis "$chart" --set "service.targetPort=$port" "$@" >"$out/all.yaml"
-  awk '/^  redis.conf: \|/ {on = 1; next} on && !/^    / {exit} on {print substr($0, 5)}' "$out/all.yaml" >"$out/redis.conf"
-  sed -n 's/^  auth.conf: "\(.*\)"$/\1/p' "$out/all.yaml" | base64 -d >"$out/auth.conf"
-}
-
-pod_of() {
-  pod=$work/$case_name/redis-$1
-  export REDIS_CONFIG_DIR="$pod/config" REDIS_SECRETS_DIR="$pod/secret" REDIS_RUN_DIR="$pod/run" REDIS_DATA_DIR="$pod/data"
-  export REDIS_PROBE_HOST="$net.1$1" POD_NAME="redis-$1"
-}
-
-# A new pod with an empty volume: make_pod ORDINAL RENDERED REPLICAS PASSWORD-FILE
-make_pod() {
-  pod_of "$1"
-  mkdir -p "$pod/config" "$pod/secret" "$pod/run" "$pod/data"
-  cp "$chart"/files/*.sh "$pod/config"
-  cp "$4" "$pod/secret/redis-password"
-  sed -e "s#/run/redis#$pod/run#; s#^dir .*#dir $pod/data#; s#^bind .*#bind $REDIS_PROBE_HOST#" "$2/redis.conf" >"$pod/config/redis.conf"
-  printf 'port=%s\nreplicas=%s\nhost=%s.1%%d\n' "$port" "$3" "$net" >"$pod/config/topology"
-}
-
-start() {
-  pod_of "$1"
-  rm -rf "$pod/run" && mkdir "$pod/run"
-  PATH=$POD_PATH $POD_SHELL "$pod/config/start.sh" "${2:-replication}" >>"$pod/log" 2>&1 &
-  echo $! >"$pod/pid"
-}
-
-gone() {
-  ! kill -0 "$1" 2>/dev/null
-}
-
-# As the kubelet ends a container, or as a crash does with KILL.
-stop() {
-  pod_of "$1"
-  pid=$(cat "$pod/pid")
-  if [ "${2:-TERM}" = TERM ]; then
-    PATH=$POD_PATH $POD_SHELL "$pod/config/stop.sh" 10
-  fi
-  kill "-${2:-TERM}" "$pid"
-  within 10 "pod $1 does not stop" gone "$pid"
-  rm "$pod/pid"
-}
-
-lose_volume() {
-  pod_of "$1"
-  rm -rf "$pod/data" && mkdir "$pod/data"
-}
-
-cli() {
-  pod_of "$1"
-  shift
-  REDISCLI_AUTH=$(cat "$pod/secret/redis-password") redis-cli -h "$REDIS_PROBE_HOST" -p "$port" "$@"
-}
-
-replies() {
-  expected=$1
-  shift
-  [ "$(cli "$@" 2>/dev/null)" = "$expected" ]
-}
-
-is_role() {
-  [ "$(cli "$1" role | head -n 1)" = "$2" ]
-}
-
-logged() {
-  pod_of "$1"
-  grep -q "$2" "$pod/log"
-}
-
-probe() {
-  pod_of "$1"
-  PATH=$POD_PATH $POD_SHELL "$pod/config/$2.sh" 2
-}
-
-ready() { probe "$1" readiness; }
-alive() { probe "$1" liveness; }
-never() { ! "$@" >/dev/null 2>&1 || die "$*, though it must not"; }
-must() { "$@" >/dev/null 2>&1 || die "$* failed"; }
-
-begin() {
-  case_name=$1
-  mkdir "$work/$case_name"
-}
-
-finish() {
-  for file in "$work/$case_name"/*/pid; do
-    [ ! -f "$file" ] || { kill -KILL "$(cat "$file")" && wait "$(cat "$file")" 2>/dev/null || true; rm "$file"; }
-  done
-  count=$((count + 1))
-  echo "ok $count - $case_name"
-  case_name=
-}
+. "$here/pods.sh"
 
 render "$work/rendered/replication" --set replicaCount=3
 render "$work/rendered/standalone"
 printf 'a "word" with $ {}\\ and spaces' >"$work/password"
-
-# install PODS: all pods at once, as a StatefulSet with Parallel does.
-install() {
-  ordinal=0
-  while [ "$ordinal" -lt "$1" ]; do
-    make_pod "$ordinal" "$work/rendered/replication" "$1" "$work/password"
-    start "$ordinal"
-    ordinal=$((ordinal + 1))
-  done
-  while [ "$ordinal" -gt 0 ]; do
-    ordinal=$((ordinal - 1))
-    within 15 "pod $ordinal is not ready" ready "$ordinal"
-    # Until its first copy is on disk as well, a replica that is killed forgets it.
-    within 15 "pod $ordinal does not write its copy" eval "cli $ordinal info persistence | tr -d '\r' | grep -cE '^aof_rewrite_(in_progress|scheduled):0' | grep -qx 2"
-  done
-}
-
-write_keys() {
-  cli 0 mset one 1 two 2 >/dev/null
-  cli 0 -n 3 set three 3 >/dev/null
-  for ordinal in "$@"; do
-    within 10 "pod $ordinal has not the keys" replies 2 "$ordinal" dbsize
-    must replies 3 "$ordinal" -n 3 get three
-  done
-}
 
 # ---- passwords -------------------------------------------------------------
 
@@ -435,6 +258,57 @@ for word in 'the new one' "$(cat "$work/password")"; do
 done
 finish
 
+begin password-change-without-a-restart
+install 2
+write_keys 1
+printf 'the "new" one' >"$work/$case_name/new"
+# Connects anew for each question, as an application's pool may.
+ask_often() {
+  while [ -e "$work/$case_name/asking" ]; do
+    for ordinal in 0 1; do
+      if [ "$(REDISCLI_AUTH=$(cat "$1") redis-cli -h "$net.1$ordinal" -p "$port" get one 2>&1)" = 1 ]; then
+        echo answered >>"$2.answers"
+      else
+        echo failed >>"$2.failures"
+      fi
+    done
+  done
+}
+: >"$work/$case_name/asking"
+ask_often "$work/password" "$work/$case_name/old-client" &
+clients=$!
+within 5 "the client with the old password gets no answer" test -s "$work/$case_name/old-client.answers"
+for ordinal in 1 0; do
+  pod_of "$ordinal"
+  cp "$pod/secret/redis-password" "$pod/secret/redis-password-previous"
+  cp "$work/$case_name/new" "$pod/secret/redis-password"
+  # The line of docs/operations.md.
+  PATH=$POD_PATH $POD_SHELL -c '. "$REDIS_CONFIG_DIR/common.sh"
+    tell "$here" "ACL SETUSER default #$(hash_of "$secrets/redis-password")${nl}CONFIG SET masterauth $(quoted "$secrets/redis-password")"' ||
+    die "pod $ordinal does not take the new password"
+done
+ask_often "$work/$case_name/new" "$work/$case_name/new-client" &
+clients="$clients $!"
+within 5 "the client with the new password gets no answer" test -s "$work/$case_name/new-client.answers"
+# The link between the servers is made anew with the new password.
+cli 0 client kill type replica >/dev/null
+within 10 "the replica does not come back" eval 'ready 1 && cli 0 info replication | grep -q state=online'
+lines() { wc -l <"$work/$case_name/old-client.answers"; }
+before=$(lines)
+within 10 "the client with the old password is not served any more" eval '[ "$(lines)" -gt $((before + 20)) ]'
+rm "$work/$case_name/asking"
+for client in $clients; do wait "$client"; done
+[ ! -e "$work/$case_name/old-client.failures" ] || die "the old password failed $(wc -l <"$work/$case_name/old-client.failures") times"
+[ ! -e "$work/$case_name/new-client.failures" ] || die "the new password failed $(wc -l <"$work/$case_name/new-client.failures") times"
+# A pod that starts meanwhile knows both as well.
+stop 1
+start 1
+within 15 "the replica is not ready" ready 1
+for word in "$work/password" "$work/$case_name/new"; do
+  [ "$(REDISCLI_AUTH=$(cat "$word") redis-cli -h "$net.11" -p "$port" get one)" = 1 ] || die "a started pod does not know both"
+done
+finish
+
 # ---- probes ----------------------------------------------------------------
 
 begin probes
@@ -496,11 +370,65 @@ must ready 0
 rmdir "$pod/data/dump.rdb"
 
 stop 0 KILL
-printf 'key-load-delay 500000\nloading-process-events-interval-bytes 1024\n' >>"$pod/config/redis.conf"
+printf 'key-load-delay 500000\nloading-process-events-interval-bytes 1024\n' >>"$pod/redis.conf"
 start 0 standalone
 within 5 "Redis is not loading" eval "cli 0 ping 2>&1 | grep -q LOADING"
 must alive 0
 never ready 0
+finish
+
+# ---- users and parameters --------------------------------------------------
+
+begin users
+render "$work/$case_name/rendered" -f "$here/overlays/acl.yaml"
+make_pod 0 "$work/$case_name/rendered" 1 "$work/password"
+secret_of() { sed -n "s/^  $1: \"\(.*\)\"$/\1/p" "$work/$case_name/rendered/all.yaml" | base64 -d; }
+for key in redis-password app-password app-password-previous metrics-password; do secret_of "$key" >"$pod/secret/$key"; done
+awk '/^  users: \|/ {on = 1; next} on && !/^    / {exit} on {print substr($0, 5)}' "$work/$case_name/rendered/all.yaml" >"$pod/config/users"
+start 0 standalone
+within 5 "Redis is not ready" ready 0
+cmp "$work/$case_name/rendered/auth.conf" "$pod/run/auth.conf" || die "chart and script write different users"
+as() { secret=$1 user=$2; shift 2; REDISCLI_AUTH=$(cat "$pod/secret/$secret") redis-cli --user "$user" -h "$REDIS_PROBE_HOST" -p "$port" "$@" 2>&1; }
+for secret in app-password app-password-previous; do
+  [ "$(as "$secret" app set app:one 1)" = OK ] || die "the user app may not write with $secret"
+done
+as app-password app set other 1 | grep -q NOPERM || die "the user app writes what is not its own"
+as app-password app flushall | grep -q NOPERM || die "the user app may flush"
+as metrics-password metrics info server | grep -q redis_version || die "the user metrics may not ask"
+as metrics-password metrics get app:one | grep -q NOPERM || die "the user metrics reads keys"
+as metrics-password app ping | grep -q WRONGPASS || die "a user is let in with another's password"
+stop 0
+: >"$pod/secret/app-password"
+start 0 standalone
+within 5 "start with a user without a password goes on" gone "$(cat "$pod/pid")"
+must logged 0 'app-password of the Secret is empty'
+rm "$pod/pid"
+finish
+
+begin every-parameter-is-what-the-chart-takes-it-for
+render "$work/$case_name/restart" -f "$here/overlays/parameters-all.yaml"
+render "$work/$case_name/live" -f "$here/overlays/parameters-all.yaml" --set config.reload=live
+make_pod 0 "$work/$case_name/restart" 1 "$work/password"
+start 0 standalone
+within 5 "Redis does not take every parameter" ready 0
+checksum() { sed -n 's/.*checksum\/config: //p' "$1/all.yaml"; }
+sed -n 's/^    \([a-z-]*\): "\{0,1\}\([^"]*\)"\{0,1\}$/\1 \2/p' "$here/overlays/parameters-all.yaml" >"$work/$case_name/table"
+[ "$(wc -l <"$work/$case_name/table")" -gt 55 ] || die "the table is short"
+while read -r name value; do
+  case $value in
+    true) value=yes ;;
+    false) value=no ;;
+  esac
+  if cli 0 config set "$name" "$value" 2>&1 </dev/null | grep -q "can't set immutable"; then kind=restart; else kind=live; fi
+  # A parameter that is left out changes the checksum of the pods, or does not.
+  grep -v "^    $name:" "$here/overlays/parameters-all.yaml" >"$work/$case_name/without.yaml"
+  render "$work/$case_name/without" -f "$work/$case_name/without.yaml" --set config.reload=live </dev/null
+  found=live
+  [ "$(checksum "$work/$case_name/without")" = "$(checksum "$work/$case_name/live")" ] || found=restart
+  # Valkey sets some at run time that Redis does not; a restart does it as well.
+  [ "$found" = "$kind" ] || [ "$FLAVOR $found" = "valkey restart" ] || die "$name: the server says $kind, the chart $found"
+done <"$work/$case_name/table"
+[ "$(checksum "$work/$case_name/live")" != "$(checksum "$work/$case_name/restart")" ] || die "live and restart are the same"
 finish
 
 echo "1..$count"

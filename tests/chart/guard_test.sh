@@ -81,6 +81,12 @@ k get deployment redis >/dev/null || die "the Deployment is gone"
 
 accepted "an upgrade of the same topology" upgrade redis "$chart" --set redis.maxmemoryPercent=60
 
+accepted "a newer image" upgrade redis "$chart" --set image.tag=7.4.1-alpine
+refused "an older image" 'is a downgrade' upgrade redis "$chart" --set image.tag=7.2.13-alpine
+refused "Valkey after Redis 7.4" 'Valkey refuses' \
+  upgrade redis "$chart" --set flavor=valkey,image.repository=valkey/valkey,image.tag=8.1.4-alpine
+accepted "a newer patch" upgrade redis "$chart" --set image.tag=7.4.2-alpine
+
 k delete deployment redis --wait >/dev/null
 accepted "the same topology after its workload was deleted" upgrade redis "$chart" --set replicaCount=1
 

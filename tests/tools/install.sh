@@ -5,7 +5,7 @@
 set -eu
 
 [ $# -gt 0 ] || set -- git redis-server redis-tools prometheus containerd runc \
-	containernetworking-plugins iptables conntrack busybox-static
+	containernetworking-plugins iptables conntrack busybox-static python3-venv
 
 # A host may have a program from elsewhere (Docker's own containerd), so the
 # program is looked for and not the package.
@@ -15,6 +15,10 @@ for package; do
 	containernetworking-plugins) program=/usr/lib/cni/bridge ;;
 	busybox-static) program=/bin/busybox ;;
 	redis-tools) program=redis-cli ;;
+	python3-venv)
+		python3 -c 'import ensurepip' 2>/dev/null || missing="$missing $package"
+		continue
+		;;
 	*) program=$package ;;
 	esac
 	PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null 2>&1 || missing="$missing $package"

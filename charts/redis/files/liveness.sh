@@ -4,7 +4,7 @@
 
 . "${0%/*}/common.sh"
 
-ask "${REDIS_PROBE_HOST:-127.0.0.1}" "$1" PING
+ask "$here" "$1" PING
 case $answer in
   *PONG* | *LOADING* | *MASTERDOWN* | *MISCONF* | *BUSY* | *NOAUTH* | *WRONGPASS* | *NOPERM* | *ERR*) exit 0 ;;
 esac

@@ -5,17 +5,28 @@
 
 . "${0%/*}/common.sh"
 
-ask "${REDIS_PROBE_HOST:-127.0.0.1}" "$1" "PING${nl}INFO replication"
+ask "$here" "$1" "PING${nl}INFO replication"
+# Ready for the first time, a pod may also be promoted.
+ready() {
+  [ -e "$run/without-copy" ] || exit 0
+  ask "$here" "$1" "CONFIG SET replica-priority 100"
+  case $answer in
+    OK*) rm -f "$run/without-copy" ;;
+  esac
+  exit 0
+}
+
 case $answer in
   *LOADING*)
     echo "Redis is loading its data"
     exit 1
     ;;
   *role:slave*)
-    [ "$(field master_link_status)" = up ] && [ "$(field master_sync_in_progress)" = 0 ] && exit 0
+    [ "$(field master_link_status)" = up ] && [ "$(field master_sync_in_progress)" = 0 ] && ready "$1"
     echo "replica of $(field master_host):$(field master_port), link $(field master_link_status), first copy under way: $(field master_sync_in_progress)"
     exit 1
     ;;
+  *role:master*) ready "$1" ;;
   *PONG* | *MISCONF* | *BUSY* | *NOAUTH* | *WRONGPASS* | *NOPERM* | *ERR*) exit 0 ;;
 esac
 answer=${answer%%"$nl"*}

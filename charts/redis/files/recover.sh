@@ -6,35 +6,10 @@
 set -eu
 . "${0%/*}/common.sh"
 
-fail() {
-  echo "recover.sh: $*" >&2
-  exit 1
-}
-
-here=${REDIS_PROBE_HOST:-127.0.0.1}
-self=$(printf "$host" 0)
-other=$(printf "$host" "${1:?the ordinal of the pod that has the keys, such as 1}")
+self=$(address 0)
+other=$(address "${1:?the ordinal of the pod that has the keys, such as 1}")
+[ "$sentinels" = 0 ] || fail "with Sentinel no pod is primary by its number; a pod without keys waits until the Sentinels name one that has"
 [ "${POD_NAME##*-}" = 0 ] || fail "run this in pod ${POD_NAME%-*}-0"
-
-# tell HOST COMMANDS: fails unless every reply is OK.
-tell() {
-  ask "$1" 5 "$2"
-  if [ -z "$answer" ] || printf '%s\n' "$answer" | grep -qv '^OK'; then
-    fail "$1 answered to '$2': ${answer:-nothing}"
-  fi
-}
-
-keys_of() {
-  ask "$1" 5 "INFO keyspace"
-  case $answer in
-    *Keyspace*) ;;
-    *) fail "$1 does not answer: ${answer:-nothing}" ;;
-  esac
-  keys=0
-  for count in $(printf '%s\n' "$answer" | sed -n 's/^db[0-9]*:keys=\([0-9]*\),.*/\1/p'); do
-    keys=$((keys + count))
-  done
-}
 
 keys_of "$here"
 ask "$here" 5 "INFO replication"

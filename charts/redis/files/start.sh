@@ -11,16 +11,22 @@ set -eu
 umask 0077
 . "${0%/*}/common.sh"
 
-log() {
-  echo "start.sh: $*" >&2
+# The password of a key of the Secret, and the previous one, as Redis stores them.
+hashes_of() {
+  printf '#%s' "$(hash_of "$secrets/$1")"
+  if [ -s "$secrets/$1-previous" ]; then
+    printf ' #%s' "$(hash_of "$secrets/$1-previous")"
+  fi
 }
 
-escaped() {
-  printf 'masterauth "%s"\n' "$(password "$1" | od -An -v -tx1 | tr -d ' \n' | sed 's/../\\x&/g')"
-}
-
-hash_of() {
-  password "$1" | sha256sum | cut -d ' ' -f 1
+write_users() {
+  while read -r name rules; do
+    [ -n "$name" ] || continue
+    if [ -z "$(password "$secrets/$name-password" | od -An -N1 -tx1)" ]; then
+      fail "the key $name-password of the Secret is empty; Redis is not started with a user without a password"
+    fi
+    printf 'user %s on %s %s\n' "$name" "$(hashes_of "$name-password")" "$rules" >>"$run/auth.conf"
+  done <"$config/users"
 }
 
 # auth.conf as the chart rendered it, or made from an existing Secret.
@@ -30,27 +36,14 @@ write_auth() {
     cat "$secrets/auth.conf" >"$run/auth.conf"
   else
     if [ -z "$(password "$secrets/redis-password" | od -An -N1 -tx1)" ]; then
-      log "the key redis-password of the Secret is empty; Redis is not started without a password"
-      exit 1
+      fail "the key redis-password of the Secret is empty; Redis is not started without a password"
     fi
-    hashes="#$(hash_of "$secrets/redis-password")"
-    if [ -s "$secrets/redis-password-previous" ]; then
-      hashes="$hashes #$(hash_of "$secrets/redis-password-previous")"
-    fi
+    hashes=$(hashes_of redis-password)
     printf 'user default on %s ~* &* +@all\n' "$hashes" >"$run/auth.conf"
-    escaped "$secrets/redis-password" >>"$run/auth.conf"
+    [ ! -f "$config/users" ] || write_users
+    printf 'masterauth %s\n' "$(quoted "$secrets/redis-password")" >>"$run/auth.conf"
   fi
   chmod 0400 "$run/auth.conf"
-}
-
-# Whether the file Redis will load holds a key. A dump of no keys is a few
-# hundred bytes, so only a small one needs to be read.
-dump_has_keys() {
-  [ -s "$1" ] || return 1
-  [ "$(wc -c <"$1")" -le 1024 ] || return 0
-  checker="$run/redis-check-rdb"
-  [ -e "$checker" ] || ln -s "$(command -v redis-server)" "$checker"
-  "$checker" "$1" 2>/dev/null | grep -q '[1-9][0-9]* keys read'
 }
 
 append_only() {
@@ -92,35 +85,13 @@ adopt_dump() {
   mv "$data/appendonlydir.new" "$data/appendonlydir"
 }
 
-address() {
-  printf "$host" "$1"
-}
-
-# Leaves in $state what a pod says of itself: silent, loading, or its keys.
-look_at() {
-  ask "$1" 2 "INFO persistence${nl}INFO replication${nl}INFO keyspace"
-  case $answer in
-    *role:*) ;;
-    *)
-      state=silent
-      return
-      ;;
-  esac
-  if [ "$(field loading)" = 1 ]; then
-    state=loading
-    return
-  fi
-  state=0
-  for keys in $(printf '%s\n' "$answer" | sed -n 's/^db[0-9]*:keys=\([0-9]*\),.*/\1/p'); do
-    state=$((state + keys))
-  done
-}
-
 follow() {
   log "following $1"
   printf 'replicaof %s %s\n' "$1" "$port" >>"$run/role.conf"
   # A primary that was not restarted since a password change knows only the old one.
-  [ "${accepted:-}" != "$secrets/redis-password-previous" ] || escaped "$accepted" >>"$run/role.conf"
+  if [ "${accepted:-}" = "$secrets/redis-password-previous" ]; then
+    printf 'masterauth %s\n' "$(quoted "$accepted")" >>"$run/role.conf"
+  fi
 }
 
 # Follows an address where nothing ever answers: read-only, with its own data.
@@ -128,22 +99,34 @@ orphan() {
   printf 'replicaof 127.0.0.1 1\n' >>"$run/role.conf"
 }
 
-# Pod 0 without keys: the first installation, or a lost volume. Only the peers
-# can tell, and one that does not answer yet may be the one with the keys.
-ask_peers() {
-  told=
-  while :; do
-    . "$config/topology"
-    waiting= holders= peer=1
-    while [ "$peer" -lt "$replicas" ]; do
+# What the other pods say: $holders have keys, $waiting do not answer yet.
+look_at_peers() {
+  . "$config/topology"
+  waiting= holders= peer=0
+  while [ "$peer" -lt "$replicas" ]; do
+    if [ "$peer" != "$ordinal" ]; then
       look_at "$(address "$peer")"
       case $state in
         silent | loading) waiting="$waiting $(address "$peer") ($state)" ;;
         0) ;;
         *) holders="$holders $(address "$peer") ($state keys)" ;;
       esac
-      peer=$((peer + 1))
-    done
+    fi
+    peer=$((peer + 1))
+  done
+}
+
+# Says something once, not in each round.
+say() {
+  [ "$1" = "${said:-}" ] || log "$1"
+  said=$1
+}
+
+# Pod 0 without keys: the first installation, or a lost volume. Only the peers
+# can tell, and one that does not answer yet may be the one with the keys.
+ask_peers() {
+  while :; do
+    look_at_peers
     if [ -n "$holders" ]; then
       log "ORPHAN: this pod has no keys, but these have:$holders. Becoming primary would delete them. To copy them here and go on, run: kubectl exec $POD_NAME -- sh $config/recover.sh ORDINAL-OF-THE-POD. If they are of no worth, delete the claims of those pods, then the pods."
       orphan
@@ -157,39 +140,85 @@ ask_peers() {
       log "starting as an empty primary as told, without an answer from$waiting"
       return
     fi
-    if [ "$waiting" != "$told" ]; then
-      log "this pod has no keys and waits for its peers to say that they have none:$waiting. If a peer is gone for good, and its keys with it, run: kubectl exec $POD_NAME -- touch $run/start-empty"
-      told=$waiting
-    fi
+    say "this pod has no keys and waits for its peers to say that they have none:$waiting. If a peer is gone for good, and its keys with it, run: kubectl exec $POD_NAME -- touch $run/start-empty"
     sleep 1
   done
 }
 
-# The other pods follow pod 0, except with keys while it is a primary without.
-# Where pod 0 does not answer, following it is safe: without keys it will not
-# become primary before it has asked this pod.
-ask_primary() {
-  primary=$(address 0)
+# Follows $1, unless this pod has keys and that primary has none. Where it does
+# not answer, following it is safe: without keys it will not become primary
+# before it has asked this pod.
+follow_if_safe() {
   patience=10
   while :; do
-    look_at "$primary"
+    look_at "$1"
     [ "$state" = silent ] && [ "$patience" -gt 0 ] && has_keys || break
     patience=$((patience - 1))
     sleep 1
   done
   if [ "$state" = 0 ] && [ "$(field role)" = master ] && has_keys; then
-    log "ORPHAN: this pod has keys, but the primary $primary has none. Following it would delete them. To keep them, run: kubectl exec ${POD_NAME%-*}-0 -- sh $config/recover.sh ${POD_NAME##*-}. If they are of no worth, delete the claim of this pod, then the pod."
+    remedy="To keep them, run: kubectl exec ${POD_NAME%-*}-0 -- sh $config/recover.sh ${POD_NAME##*-}."
+    [ "$sentinels" = 0 ] || remedy="They can be read here; copy what is of worth by a client."
+    log "ORPHAN: this pod has keys, but the primary $1 has none. Following it would delete them. $remedy If they are of no worth, delete the claim of this pod, then the pod."
     orphan
     return
   fi
-  follow "$primary"
+  follow "$1"
+}
+
+# With Sentinel nobody becomes primary whom two Sentinels do not name, except at
+# a first installation, when no pod has a key. Sentinels keep what they know on
+# claims, so they can tell even after everything was down.
+ask_for_role() {
+  self=$(address "$ordinal") patience=5
+  while :; do
+    ask_sentinels
+    if [ "$named" = "$self" ] && has_keys; then
+      log "starting as the primary that the Sentinels name, with the keys of this pod's volume"
+      return
+    elif [ -n "$named" ] && [ "$named" != "$self" ]; then
+      follow_if_safe "$named"
+      return
+    elif [ -e "$run/start-primary" ]; then
+      log "starting as primary as told, though no two Sentinels name this pod"
+      return
+    elif has_keys; then
+      say "this pod has keys and waits for two Sentinels to name the primary. If the Sentinels lost what they knew, choose the pod with the best keys and run in it: kubectl exec POD -- touch $run/start-primary"
+    elif [ "$named" = "$self" ] || { [ "$ordinal" = 0 ] && [ -z "$one" ]; }; then
+      look_at_peers
+      if [ -z "$holders$waiting" ]; then
+        log "no pod has keys; starting as primary"
+        return
+      fi
+      say "this pod has no keys and does not become primary; it waits for the others to say that they have none, or for the Sentinels to name one that has. With keys:${holders:- none}. Without an answer:${waiting:- none}"
+    elif [ "$ordinal" = 0 ]; then
+      say "this pod has no keys; one Sentinel names $one as the primary, and it waits for a second"
+    elif [ "$patience" = 0 ]; then
+      follow "$(address 0)"
+      return
+    else
+      patience=$((patience - 1))
+    fi
+    sleep 1
+  done
 }
 
 decide_role() {
   ordinal=${POD_NAME##*-}
   printf 'replica-announce-ip %s\n' "$(address "$ordinal")" >"$run/role.conf"
-  if [ "$ordinal" != 0 ]; then
-    ask_primary
+  if [ "$min_replicas" = auto ]; then
+    min_replicas=$((replicas > 2))
+  fi
+  printf 'min-replicas-to-write %s\n' "$min_replicas" >>"$run/role.conf"
+  if ! has_keys; then
+    # Nobody promotes a pod before it has its first copy; readiness.sh ends this.
+    printf 'replica-priority 0\n' >>"$run/role.conf"
+    : >"$run/without-copy"
+  fi
+  if [ "$sentinels" != 0 ]; then
+    ask_for_role
+  elif [ "$ordinal" != 0 ]; then
+    follow_if_safe "$(address 0)"
   elif has_keys; then
     log "starting as primary with the keys of this pod's volume"
   else
@@ -203,4 +232,4 @@ write_auth
 adopt_dump
 : >"$run/role.conf"
 [ "$1" != replication ] || decide_role
-exec redis-server "$config/redis.conf"
+exec "$server" "$config/redis.conf"

@@ -68,3 +68,29 @@ resources:
   requests:
     storage: {{ .Values.persistence.size | quote }}
 {{- end }}
+
+{{- define "redis.tlsSecret" -}}
+{{- if .Values.tls.existingSecret -}}
+{{- .Values.tls.existingSecret -}}
+{{- else -}}
+{{- include "redis.fullname" . }}-tls
+{{- end -}}
+{{- end }}
+
+{{- define "redis.image" -}}
+{{- printf "%s:%s" .Values.image.repository .Values.image.tag | quote -}}
+{{- end }}
+
+{{- /* Labels of Sentinel and of the backups, which no Service for data selects:
+call with the root and the part. */ -}}
+{{- define "redis.partLabels" -}}
+app.kubernetes.io/name: {{ include "redis.name" .root }}-{{ .part }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+
+{{- define "redis.partObjectLabels" -}}
+helm.sh/chart: {{ include "redis.chart" .root }}
+{{ include "redis.partLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end }}
