@@ -183,7 +183,8 @@ fn what_admission_overrides_is_shown_and_not_fought(plane: &ControlPlane) {
     let daemon = Daemon::start(&world.configure(&environment));
     daemon.synced("dev", &revision);
     eventually("the first pass", || daemon.get("/readyz") == "ready\n");
-    let status = daemon.wait("dev", "the service to be listed", |status| status["objects"][0]["overridden"] != json!([]));
+    let status =
+        daemon.wait("dev", "the service to be listed", |status| status["objects"][0]["overridden"] != json!([]));
     let overridden = &status["objects"][0]["overridden"][0];
     assert_eq!((&overridden["path"], &overridden["live"]), (&json!("spec.sessionAffinity"), &json!("ClientIP")));
     assert_eq!(status["objects"][0]["drift"], json!([]));
