@@ -8,12 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    Case,
-    control_plane::ControlPlane,
-    daemon::{Daemon, eventually},
-    world::World,
-};
+use crate::{Case, control_plane::ControlPlane, daemon::Daemon, world::World};
 
 pub const CASES: &[Case] =
     &[("every_value_of_the_chart_goes_there_and_back", every_value_of_the_chart_goes_there_and_back)];
@@ -123,17 +118,24 @@ fn every_value_of_the_chart_goes_there_and_back(plane: &ControlPlane) {
         }
     }
     let daemon = Daemon::start(&world.configure(&lanes.iter().map(Lane::configuration).collect::<String>()));
-    commit(&world, &daemon, &lanes, None);
+    let start = vec![String::new(); lanes.len()];
+    let mut stood = commit(&world, &daemon, &lanes, None, &start);
     let claims = claims(&world, &lanes);
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     let steps = lanes.iter().map(|lane| lane.changes.len()).max().unwrap_or_default();
     for step in 0..steps {
-        for (lane, outcome) in lanes.iter().zip(commit(&world, &daemon, &lanes, Some(step))) {
-            *outcomes.entry(outcome).or_default() += usize::from(lane.changes.len() > step);
+        for (way, change) in [("there", Some(step)), ("back", None)] {
+            stood = commit(&world, &daemon, &lanes, change, &stood);
+            for (lane, outcome) in lanes.iter().zip(&stood).filter(|(lane, _)| lane.changes.len() > step) {
+                assert!(way == "there" || outcome != "failed", "{} does not come back", lane.name);
+                *outcomes.entry(format!("{way}: {outcome}")).or_default() += 1;
+            }
         }
-        commit(&world, &daemon, &lanes, None);
-        *outcomes.entry("back".to_owned()).or_default() +=
-            lanes.iter().filter(|lane| lane.changes.len() > step).count();
+        if stood.iter().any(|outcome| outcome == "refused") {
+            confirm(&world, &daemon, &lanes);
+            stood = commit(&world, &daemon, &lanes, None, &stood);
+        }
+        assert!(stood.iter().all(|outcome| outcome == "synced"), "not back at the base: {stood:?}");
     }
     let total: usize = outcomes.values().sum();
     println!("{total} transitions: {outcomes:?}");
@@ -141,33 +143,46 @@ fn every_value_of_the_chart_goes_there_and_back(plane: &ControlPlane) {
     assert_eq!(claims_left(&world, &claims), claims, "a claim was lost");
 }
 
+/// Writes what the prune breaker asks for: what a change brought may go again.
+fn confirm(world: &World<'_>, daemon: &Daemon, lanes: &[Lane]) {
+    for lane in lanes {
+        let refusals = daemon.environment(&lane.name)["sync"]["refusals"].to_string();
+        if let Some((_, rest)) = refusals.split_once("prune: {confirm: ") {
+            let revision = rest.split('}').next().unwrap_or_default();
+            let file = format!("environments/{}/gitops.yaml", lane.name);
+            world.write(&file, &format!("prune: {{confirm: {revision}}}\n"));
+        }
+    }
+}
+
 /// Commits every lane's change number `step` (or its base alone) and waits until
-/// each is decided; answers how each ended.
-fn commit(world: &World<'_>, daemon: &Daemon, lanes: &[Lane], step: Option<usize>) -> Vec<String> {
+/// each is decided; answers how each ended. `stood` is how each stood before.
+fn commit(world: &World<'_>, daemon: &Daemon, lanes: &[Lane], step: Option<usize>, stood: &[String]) -> Vec<String> {
     for lane in lanes {
         let change = step.and_then(|step| lane.changes.get(step));
         world.write(&format!("environments/{}/values.yaml", lane.name), &over(lane.base, change));
     }
     let revision = world.push("Change one value of each environment");
     daemon.nudge();
-    let mut status = Value::Null;
-    eventually("every environment to be decided", || {
-        status = serde_json::from_str(&daemon.get("/api/v1/status")).expect("the status is JSON");
-        lanes.iter().all(|lane| is_decided(&status["environments"][&lane.name], &revision, step.is_some()))
-    });
+    for (lane, before) in lanes.iter().zip(stood) {
+        let change = step.and_then(|step| lane.changes.get(step));
+        let what = format!("{} to be decided about {change:?}", lane.name);
+        daemon.wait(&lane.name, &what, |status| is_decided(status, &revision, before == "synced"));
+    }
+    let status: Value = serde_json::from_str(&daemon.get("/api/v1/status")).expect("the status is JSON");
     let outcomes = lanes.iter().map(|lane| outcome(&lane.name, &status["environments"][&lane.name]));
     outcomes.collect()
 }
 
-/// Whether the environment has come to an end with the commit. Each change comes
-/// after a commit that was synced, so a refusal is of the change.
-fn is_decided(status: &Value, revision: &str, change: bool) -> bool {
+/// Whether the environment has come to an end with the commit. A refusal does not
+/// name its commit: it is of this one when the one before was synced.
+fn is_decided(status: &Value, revision: &str, was_synced: bool) -> bool {
     let named = |message: &Value| message.as_str().is_some_and(|text| text.contains(&revision[..12]));
     status["tip"]["revision"] == revision
         && match status["sync"]["state"].as_str() {
             Some("synced") => status["applied"]["revision"] == revision,
-            Some("failed") => change && named(&status["sync"]["message"]),
-            Some("refused") => change,
+            Some("failed") => named(&status["sync"]["message"]),
+            Some("refused") => was_synced,
             _ => false,
         }
 }
