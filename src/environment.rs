@@ -9,6 +9,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use crate::ignore::IgnoreRule;
+
 /// A text that breaks the rule of what it should name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {rule}")]
@@ -180,6 +182,8 @@ pub struct Environment {
     pub resync: Duration,
     /// Data and password are of no worth: a password in Git is accepted.
     pub throw_away: bool,
+    /// Fields that others may set.
+    pub ignore: Vec<IgnoreRule>,
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{difference::Difference, plan::Refusal, resource::ObjectKey, revision::Revision};
+use crate::{consequence::Consequence, difference::Difference, plan::Refusal, resource::ObjectKey, revision::Revision};
 
 /// Everything, as of one moment.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -166,6 +166,12 @@ pub struct ObjectStatus {
     pub health: Health,
     /// Fields that drift now.
     pub drift: Vec<Difference>,
+    /// Fields that admission sets otherwise than Git says; they are not fought.
+    pub overridden: Vec<Difference>,
+    /// Fields that differ and that an ignore rule hides.
+    pub ignored: Vec<String>,
+    /// What the action meant, or of a refusal would have meant, to Redis.
+    pub consequence: Consequence,
 }
 
 /// Readiness of one object.

@@ -69,6 +69,7 @@ async fn plan_once(config: &Config, environment: &Environment, snapshot: &Snapsh
         watches: &watches,
         environment: environment.name.as_str(),
         salt: salt.as_bytes(),
+        ignore: &environment.ignore,
     };
     let live = observer.observe(&desired, &inventory, &mut DryRuns::default()).await;
     let stated = desired.manifests.iter().filter(|m| m.key.kind == "Secret").map(|m| &m.body);
@@ -79,6 +80,7 @@ async fn plan_once(config: &Config, environment: &Environment, snapshot: &Snapsh
         drift: environment.drift,
         prune: environment.prune,
         throw_away: environment.throw_away,
+        ignore: environment.ignore.clone(),
     };
     Ok(plan::plan(&Inputs {
         policy: &policy,

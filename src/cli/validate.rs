@@ -14,6 +14,7 @@ use super::Output;
 use crate::{
     config::{Config, ConfigError, Connect, Scope, duration},
     environment::Environment,
+    ignore::IgnoreRule,
     repository::Credentials,
 };
 
@@ -140,6 +141,7 @@ fn environment(environment: &Environment) -> Value {
             "ready": duration::format(environment.timeouts.ready),
         },
         "throwAway": environment.throw_away,
+        "ignore": environment.ignore.iter().map(ignore_rule).collect::<Vec<_>>(),
     })
 }
 
@@ -161,4 +163,11 @@ fn problems(error: &ConfigError) -> Value {
             .collect(),
     };
     json!({ "valid": false, "problems": problems })
+}
+
+/// What is not given is null, which reads back as not given.
+fn ignore_rule(rule: &IgnoreRule) -> Value {
+    let fields: Vec<String> = rule.fields.iter().map(ToString::to_string).collect();
+    let fields = (!fields.is_empty()).then_some(fields);
+    json!({"kind": rule.kind, "name": rule.name, "fields": fields, "manager": rule.manager})
 }

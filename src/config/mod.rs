@@ -83,9 +83,11 @@ pub enum Connect {
 impl Config {
     /// Reads and checks the file at `file`. All mistakes are reported together.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |cause| ConfigError::Read { file: file.to_owned(), cause };
-        let text = fs::read_to_string(file).map_err(unreadable)?;
-        Self::parse(&text, file)
+        Self::parse(&Self::read(file)?, file)
+    }
+
+    fn read(file: &Path) -> Result<String, ConfigError> {
+        fs::read_to_string(file).map_err(|cause| ConfigError::Read { file: file.to_owned(), cause })
     }
 
     /// Reads `text` as the content of `file`, which is named in problems and

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     environment::{DriftPolicy, Environment, EnvironmentName, InvalidName, Namespace, ReleaseName, Timeouts, TreePath},
+    ignore::{FieldPattern, IgnoreRule, InvalidField},
     repository::{Credentials, InvalidUrl, Repository, RepositoryUrl},
 };
 
@@ -214,6 +215,7 @@ fn environment(
     let values = values(decoder, &mut section);
     let own = Defaults::shared(decoder, &mut section);
     let throw_away = section.optional(decoder, "throwAway", boolean);
+    let ignore = ignore(decoder, &mut section);
     section.finish(decoder);
 
     let release = own
@@ -246,6 +248,7 @@ fn environment(
         },
         resync: own.resync.or(defaults.resync).unwrap_or(6 * HOUR),
         throw_away: value(throw_away).unwrap_or(false),
+        ignore,
     })
 }
 
@@ -257,6 +260,36 @@ fn values(decoder: &mut Decoder, section: &mut Section) -> Vec<TreePath> {
     let read =
         |(node, key): (Rc<Node>, String)| value(scalar(decoder, &node, key, name("environments/dev/values.yaml")));
     items.into_iter().filter_map(read).collect()
+}
+
+fn ignore(decoder: &mut Decoder, section: &mut Section) -> Vec<IgnoreRule> {
+    let items = section.list(decoder, "ignore").unwrap_or_default();
+    let mut rules = Vec::new();
+    for (node, path) in items {
+        let section = Section::new(decoder, &node, path);
+        rules.extend(ignore_rule(decoder, section));
+    }
+    rules
+}
+
+fn ignore_rule(decoder: &mut Decoder, mut section: Section) -> Option<IgnoreRule> {
+    let kind = section.optional(decoder, "kind", text);
+    let name = section.optional(decoder, "name", text);
+    let manager = section.optional(decoder, "manager", text);
+    let items = section.filled_list(decoder, "fields");
+    if items.is_none() && manager.is_none() {
+        section.missing(decoder, "fields");
+    }
+    section.finish(decoder);
+    let read = |(node, key): (Rc<Node>, String)| value(scalar(decoder, &node, key, field));
+    let fields: Vec<FieldPattern> = items.into_iter().flatten().filter_map(read).collect();
+    let some = !fields.is_empty() || manager.is_some();
+    some.then(|| IgnoreRule { kind: value(kind), name: value(name), fields, manager: value(manager) })
+}
+
+fn field(text: &str, _: bool) -> Result<FieldPattern, Rejection> {
+    let remedy = "write a JSON pointer, in which '*' stands for any key or item, as in /spec/template/spec/containers/*/resources";
+    text.parse().map_err(|error: InvalidField| Rejection::new(error.to_string(), remedy))
 }
 
 /// What may occur once, with the line of its first use.

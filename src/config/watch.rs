@@ -70,7 +70,7 @@ impl Watch {
         let started = Arc::new(config);
         let (config_to, config) = watch::channel(Arc::clone(&started));
         let (reload_to, reload) = watch::channel(Reload::default());
-        let follower = Follower { file: file.to_owned(), started, config: config_to, reload: reload_to };
+        let follower = Follower { file: file.to_owned(), text: None, started, config: config_to, reload: reload_to };
         tokio::spawn(follower.run(changes));
         Ok(Self { config, reload, _watcher: watcher })
     }
@@ -78,6 +78,8 @@ impl Watch {
 
 struct Follower {
     file: PathBuf,
+    /// What was read last.
+    text: Option<String>,
     started: Arc<Config>,
     config: watch::Sender<Arc<Config>>,
     reload: watch::Sender<Reload>,
@@ -85,7 +87,7 @@ struct Follower {
 
 impl Follower {
     /// Ends when the watcher, which holds the other end, is dropped.
-    async fn run(self, mut changes: mpsc::Receiver<()>) {
+    async fn run(mut self, mut changes: mpsc::Receiver<()>) {
         // The file may have changed between its first reading and the watch.
         self.read().await;
         while changes.recv().await.is_some() {
@@ -94,12 +96,17 @@ impl Follower {
         }
     }
 
-    async fn read(&self) {
+    async fn read(&mut self) {
         let file = self.file.clone();
-        let Ok(loaded) = tokio::task::spawn_blocking(move || Config::load(&file)).await else {
+        let Ok(text) = tokio::task::spawn_blocking(move || Config::read(&file)).await else {
             return;
         };
-        match loaded {
+        // The folder holds other files too, and their changes are no news.
+        if self.text.is_some() && self.text == text.as_ref().ok().cloned() {
+            return;
+        }
+        self.text = text.as_ref().ok().cloned();
+        match text.and_then(|text| Config::parse(&text, &self.file)) {
             Ok(mut config) => {
                 let needs_restart = keep_started(&mut config, &self.started);
                 let changed = self.config.send_if_modified(|current| {

@@ -15,8 +15,9 @@ pub const MANAGER: &str = "redis-gitops";
 /// Managers of the control plane and of the node. What they write outside
 /// `status` (a bound volume's name, an allocated address, a revision
 /// annotation) is the cluster's work on our object, not a person's change.
-const CONTROLLERS: [&str; 8] = [
+const CONTROLLERS: [&str; 9] = [
     "kube-controller-manager",
+    "clusterrole-aggregation-controller",
     "kube-scheduler",
     "kubelet",
     "kube-apiserver",
@@ -123,9 +124,17 @@ pub fn is_owned(object: &Value) -> bool {
 /// The stated fields that we do not own yet: what the dry-run answer says we
 /// would own, less what we own now. An object whose values are all right and
 /// whose fields are not ours still needs the apply, or a later removal in Git
-/// would do nothing.
-pub fn unowned(live: &Value, merged: &Value) -> FieldSet {
-    ours(merged).difference(&ours(live))
+/// would do nothing. A stated map or list without content comes to be owned once
+/// somebody else fills it, which changes nothing for anyone.
+pub fn unowned(desired: &Value, live: &Value, merged: &Value) -> FieldSet {
+    let mut fields = ours(merged).difference(&ours(live));
+    for path in fields.paths() {
+        let stated = path.iter().try_fold(desired, |value, step| step.of(value));
+        if stated.is_some_and(|value| *value == json!({}) || *value == json!([])) {
+            fields.remove(&path);
+        }
+    }
+    fields
 }
 
 /// The last writer of the field at `path`, other than ourselves.

@@ -9,6 +9,7 @@ pub mod fields;
 
 mod compare;
 mod digest;
+mod ignore;
 mod lists;
 mod managers;
 mod normal;
@@ -17,6 +18,7 @@ mod unions;
 
 pub use compare::{compare, stated_differences, undeclared_fields};
 pub use digest::{digest, live_digest};
+pub use ignore::{Spared, spare};
 pub use managers::{MANAGER, ManagerEntry, adopt_and_take_over, adoption, entries, is_owned, ours, take_over, unowned};
 pub use normal::{normalise, quantity};
 pub use redact::{Redactor, RedactorError};

@@ -12,14 +12,18 @@ const QUANTITIES: [&str; 9] =
     ["limits", "requests", "capacity", "hard", "storage", "sizeLimit", "divisor", "default", "defaultRequest"];
 
 /// The manifest as it is compared and applied: a Secret's `stringData` becomes
-/// `data`, which is what the server keeps; nulls, which state nothing, and
-/// `status`, which is not Git's, are dropped.
+/// `data`, which is what the server keeps; nulls, which state nothing, `status`,
+/// which is not Git's, and the rules of an aggregated ClusterRole, which are its
+/// controller's, are dropped.
 pub fn normalise(manifest: &Manifest) -> Manifest {
     let mut manifest = manifest.clone();
     without_nulls(&mut manifest.body);
     let secret = redact::is_secret(&manifest.body);
     if let Some(body) = manifest.body.as_object_mut() {
         body.remove("status");
+        if body.get("kind").is_some_and(|kind| kind == "ClusterRole") && body.contains_key("aggregationRule") {
+            body.remove("rules");
+        }
         if secret && let Some(Value::Object(plain)) = body.remove("stringData") {
             let data = body.entry("data").or_insert_with(|| Value::Object(Map::new()));
             if let Some(data) = data.as_object_mut() {

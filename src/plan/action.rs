@@ -8,7 +8,12 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{difference::Difference, resource::ObjectKey, revision::Revision};
+use crate::{
+    consequence::Consequence,
+    difference::Difference,
+    resource::{Manifest, ObjectKey},
+    revision::Revision,
+};
 
 /// Everything one pass would do to one environment, in the order of doing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +38,10 @@ pub struct Action {
     pub cause: Cause,
     /// Field by field, secrets masked. A created object has one, with an empty path.
     pub differences: Vec<Difference>,
+    /// Fields that differ and that an ignore rule hides.
+    pub ignored: Vec<String>,
+    /// What carrying it out means to Redis; of a refusal, what it would have meant.
+    pub consequence: Consequence,
     /// What must still hold when the write arrives.
     pub precondition: Precondition,
     /// `metadata.managedFields` to write first, by a patch that tests uid and
@@ -40,6 +49,10 @@ pub struct Action {
     /// what Git does not state. `None` when nothing moves.
     #[serde(skip)]
     pub take_over: Option<Value>,
+    /// What is applied where it is not what Git states: ignored fields keep their
+    /// live values.
+    #[serde(skip)]
+    pub stated: Option<Manifest>,
 }
 
 /// What is done to an object.
@@ -113,6 +126,12 @@ impl Plan {
             Verb::Refused(refusal) => Some((&action.key, refusal)),
             _ => None,
         })
+    }
+
+    /// The worst that carrying the plan out means to Redis.
+    pub fn consequence(&self) -> Consequence {
+        let written = self.actions.iter().filter(|action| action.verb.writes());
+        written.map(|action| action.consequence).max().unwrap_or_default()
     }
 
     /// Whether Git (or the configuration) asks for something that is not carried

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    desired::DesiredState, diff::Redactor, difference::Difference, environment::DriftPolicy, inventory::Inventory,
-    live::LiveState, resource::ObjectKey,
+    desired::DesiredState, diff::Redactor, difference::Difference, environment::DriftPolicy, ignore::IgnoreRule,
+    inventory::Inventory, live::LiveState, resource::ObjectKey,
 };
 
 /// The label on every applied object that names its environment. It selects
@@ -27,6 +27,9 @@ pub struct Policy {
     pub prune: bool,
     /// Data and password are of no worth.
     pub throw_away: bool,
+    /// Fields that others may set; the dry-run answers are of manifests that
+    /// [spare](crate::diff::spare) them.
+    pub ignore: Vec<IgnoreRule>,
 }
 
 /// Something that was learnt, or could not be.

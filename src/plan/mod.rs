@@ -6,6 +6,7 @@
 //! what must still hold when it arrives.
 
 mod action;
+mod consequence;
 mod guards;
 mod immutable;
 mod inputs;
@@ -26,6 +27,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut warnings = Vec::new();
     let mut actions = planner::actions(inputs, &mut warnings);
     actions.extend(prune::actions(inputs, &mut warnings));
+    consequence::classify(inputs, &mut actions);
     for stranger in &inputs.live.strangers {
         warnings.push(format!(
             "{stranger} carries the label of this environment and was not applied by it; it is left alone"

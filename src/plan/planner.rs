@@ -9,6 +9,7 @@ use super::{
     workload,
 };
 use crate::{
+    consequence::Consequence,
     diff::{self, fields::FieldSet},
     difference::{Difference, DriftClass},
     environment::DriftPolicy,
@@ -23,9 +24,29 @@ pub(super) fn actions(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Vec<Ac
     manifests.sort_by_key(|manifest| rank(&manifest.key.kind));
     let mut actions = Vec::with_capacity(manifests.len());
     for manifest in manifests {
-        actions.push(Object::new(inputs, manifest).action(warnings));
+        actions.push(action(inputs, manifest, warnings));
     }
     actions
+}
+
+/// The action for one object, as the ignore rules leave it.
+fn action(inputs: &Inputs<'_>, manifest: &Manifest, warnings: &mut Vec<String>) -> Action {
+    let pending = is_pending(inputs, manifest);
+    let live = inputs.live.objects.get(&manifest.key).and_then(LiveObject::live);
+    let Some(spared) = live.and_then(|live| diff::spare(manifest, live, &inputs.policy.ignore)) else {
+        return Object::new(inputs, manifest, None, pending).action(warnings);
+    };
+    let mut action = Object::new(inputs, &spared.manifest, Some(&spared.live), pending).action(warnings);
+    action.ignored = spared.hidden.iter().map(|path| inputs.redactor.text(path)).collect();
+    action.stated = (spared.manifest != *manifest).then_some(spared.manifest);
+    action
+}
+
+/// Whether Git wants something else than was last applied.
+fn is_pending(inputs: &Inputs<'_>, manifest: &Manifest) -> bool {
+    let digest = diff::digest(&manifest.body, inputs.salt);
+    let entry = inputs.inventory.entries.get(&manifest.key);
+    entry.and_then(|entry| entry.digest.as_deref()) != Some(digest.as_str())
 }
 
 /// `metadata.uid` and `resourceVersion` as observed.
@@ -68,17 +89,16 @@ pub(super) fn twin(key: &ObjectKey) -> Option<ObjectKey> {
 struct Object<'a> {
     inputs: &'a Inputs<'a>,
     manifest: &'a Manifest,
+    /// The live object without what the ignore rules hide.
+    seen: Option<&'a Value>,
     entry: Option<&'a Entry>,
     /// Git wants something else than was last applied.
     pending: bool,
 }
 
 impl<'a> Object<'a> {
-    fn new(inputs: &'a Inputs<'a>, manifest: &'a Manifest) -> Self {
-        let entry = inputs.inventory.entries.get(&manifest.key);
-        let digest = diff::digest(&manifest.body, inputs.salt);
-        let pending = entry.and_then(|entry| entry.digest.as_deref()) != Some(digest.as_str());
-        Self { inputs, manifest, entry, pending }
+    fn new(inputs: &'a Inputs<'a>, manifest: &'a Manifest, seen: Option<&'a Value>, pending: bool) -> Self {
+        Self { inputs, manifest, seen, entry: inputs.inventory.entries.get(&manifest.key), pending }
     }
 
     fn action(&self, warnings: &mut Vec<String>) -> Action {
@@ -147,7 +167,18 @@ impl<'a> Object<'a> {
     }
 
     fn act(&self, verb: Verb, cause: Cause, differences: Vec<Difference>, precondition: Precondition) -> Action {
-        Action { key: self.manifest.key.clone(), verb, cause, differences, precondition, take_over: None }
+        let (key, consequence) = (self.manifest.key.clone(), Consequence::default());
+        Action {
+            key,
+            verb,
+            cause,
+            differences,
+            ignored: Vec::new(),
+            consequence,
+            precondition,
+            take_over: None,
+            stated: None,
+        }
     }
 
     fn wait(&self, reason: &str) -> Action {
@@ -237,15 +268,16 @@ impl<'a> Object<'a> {
     }
 
     fn present(&self, live: &Value, merged: &Value, warnings: &mut Vec<String>) -> Action {
-        let mut differences = diff::compare(self.manifest, live, merged, self.inputs.redactor);
+        let seen = self.seen.unwrap_or(live);
+        let mut differences = diff::compare(self.manifest, seen, merged, self.inputs.redactor);
         self.settle(&mut differences);
         let applies = differences
             .iter()
             .any(|d| matches!(d.class, DriftClass::Changed | DriftClass::Missing | DriftClass::Extra))
-            || (self.pending || self.corrects()) && !diff::unowned(live, merged).is_empty();
+            || (self.pending || self.corrects()) && !diff::unowned(&self.manifest.body, live, merged).is_empty();
         let of_others = differences.iter().any(|d| matches!(d.class, DriftClass::Undeclared | DriftClass::Foreign));
         let removes = if self.corrects() && of_others {
-            diff::undeclared_fields(self.manifest, live)
+            diff::undeclared_fields(self.manifest, seen)
         } else {
             FieldSet::default()
         };
@@ -331,7 +363,12 @@ impl<'a> Object<'a> {
     }
 
     fn rejected(&self, live: Option<&Value>, error: &Rejection, warnings: &mut Vec<String>) -> Action {
-        if error.class == RejectionClass::NamespaceMissing && self.creates_namespace() {
+        let made_before_it = match error.class {
+            RejectionClass::NamespaceMissing => self.creates_namespace(),
+            RejectionClass::KindUnknown => self.creates_kind(),
+            _ => false,
+        };
+        if made_before_it {
             return self.absent();
         }
         let Some(live) = live else {
@@ -347,8 +384,11 @@ impl<'a> Object<'a> {
         } else if roots.is_empty() || !matches!(error.class, RejectionClass::Invalid | RejectionClass::Immutable) {
             action.verb = self.refused_by_server(error);
         } else if self.may_write() {
-            let removes =
-                if self.corrects() { diff::undeclared_fields(self.manifest, live) } else { FieldSet::default() };
+            let removes = if self.corrects() {
+                diff::undeclared_fields(self.manifest, self.seen.unwrap_or(live))
+            } else {
+                FieldSet::default()
+            };
             action.verb = self.write_verb(live);
             action.take_over = self.take_over(live, &roots.union(&removes));
         }
@@ -367,7 +407,8 @@ impl<'a> Object<'a> {
                 roots.insert(&path);
             }
         }
-        let differences = diff::stated_differences(self.manifest, live, &roots, self.inputs.redactor);
+        let seen = self.seen.unwrap_or(live);
+        let differences = diff::stated_differences(self.manifest, seen, &roots, self.inputs.redactor);
         (roots, differences)
     }
 
@@ -389,6 +430,17 @@ impl<'a> Object<'a> {
             ),
         };
         Verb::Refused(refusal(guard, self.inputs.redactor.text(&error.message), remedy))
+    }
+
+    fn creates_kind(&self) -> bool {
+        let key = &self.manifest.key;
+        let stated = |manifest: &Manifest| {
+            let text = |pointer: &str| manifest.body.pointer(pointer).and_then(Value::as_str);
+            manifest.key.kind == "CustomResourceDefinition"
+                && text("/spec/group") == Some(key.group.as_str())
+                && text("/spec/names/kind") == Some(key.kind.as_str())
+        };
+        self.inputs.desired.manifests.iter().any(stated)
     }
 
     fn creates_namespace(&self) -> bool {

@@ -13,6 +13,7 @@ use super::{
     planner::{claim_in_deletion, foreign_owner, precondition, twin},
 };
 use crate::{
+    consequence::Consequence,
     diff::is_owned,
     difference::{Difference, DriftClass},
     inventory::Entry,
@@ -63,7 +64,10 @@ fn action(inputs: &Inputs<'_>, key: &ObjectKey, entry: &Entry, warnings: &mut Ve
         differences: live.filter(|_| deletes || verb == Verb::Report).map(whole).into_iter().collect(),
         verb,
         cause: Cause::LeftGit,
+        consequence: Consequence::default(),
         take_over: None,
+        ignored: Vec::new(),
+        stated: None,
     }
 }
 

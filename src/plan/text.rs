@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::{Action, Cause, Plan, Verb};
-use crate::difference::{Difference, DriftClass};
+use crate::{
+    consequence::Consequence,
+    difference::{Difference, DriftClass},
+};
 
 /// Longer values are cut in the middle of a line; the whole is in the JSON form.
 const WIDTH: usize = 100;
@@ -14,7 +17,7 @@ const WIDTH: usize = 100;
 pub fn render_text(plan: &Plan) -> String {
     let mut out = format!("Plan for commit {}: {}\n", plan.revision.short(), summary(plan));
     for action in &plan.actions {
-        if !(action.verb == Verb::Unchanged && action.differences.is_empty()) {
+        if action.verb != Verb::Unchanged || !action.differences.is_empty() || !action.ignored.is_empty() {
             block(&mut out, action);
         }
     }
@@ -34,7 +37,11 @@ fn summary(plan: &Plan) -> String {
             (count > 0).then(|| format!("{count} {word}"))
         });
     let words: Vec<_> = words.into_iter().flatten().collect();
-    if words.is_empty() { "no objects".to_owned() } else { words.join(", ") }
+    let words = if words.is_empty() { "no objects".to_owned() } else { words.join(", ") };
+    match plan.consequence() {
+        Consequence::Nothing => words,
+        consequence => format!("{words}; {}", consequence.meaning()),
+    }
 }
 
 fn block(out: &mut String, action: &Action) {
@@ -64,8 +71,14 @@ fn block(out: &mut String, action: &Action) {
         }
         _ => {}
     }
+    if action.consequence != Consequence::Nothing {
+        line(out, 4, action.consequence.meaning());
+    }
     for difference in action.differences.iter().filter(|difference| !difference.path.is_empty()) {
         line(out, 4, &difference_line(difference, action.take_over.is_some()));
+    }
+    for path in &action.ignored {
+        line(out, 4, &format!("{path}: ignored"));
     }
     let applies = action.differences.iter().any(|difference| difference.class != DriftClass::Overridden);
     if matches!(action.verb, Verb::Adopt | Verb::Update) && !applies {

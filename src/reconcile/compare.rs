@@ -128,6 +128,7 @@ impl Comparer {
             watches: &self.shared.watches,
             environment: self.environment.name.as_str(),
             salt: stored.salt.as_bytes(),
+            ignore: &self.environment.ignore,
         };
         let known = match target {
             Target::Tip => &mut self.tip,
@@ -150,6 +151,7 @@ impl Comparer {
             drift: self.environment.drift,
             prune: self.environment.prune,
             throw_away: self.environment.throw_away,
+            ignore: self.environment.ignore.clone(),
         };
         plan::plan(&plan::Inputs {
             policy: &policy,

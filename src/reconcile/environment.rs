@@ -427,6 +427,7 @@ impl EnvironmentLoop {
             shutdown: &self.shared.shutdown,
             limit: self.environment.timeouts.apply,
             drift: self.environment.drift,
+            ignore: &self.environment.ignore,
             redactor: &redactor,
         };
         let known = self.comparer.known(looked.target);
@@ -437,6 +438,7 @@ impl EnvironmentLoop {
         };
         match outcome {
             Ok(execution) => {
+                self.herald.wrote(plan, &execution);
                 self.comparer.note_unstable(&execution);
                 Ok(execution)
             }

@@ -20,6 +20,7 @@ use crate::{
     diff::{self, Redactor},
     difference::{Difference, DriftClass},
     environment::DriftPolicy,
+    ignore::IgnoreRule,
     inventory::Entry,
     plan::{self, Action, Cause, Plan, Verb},
     resource::{Manifest, ObjectKey},
@@ -87,6 +88,8 @@ pub(super) struct Executor<'a> {
     pub limit: Duration,
     /// Under `alert`, a write leaves what Git does not state.
     pub drift: DriftPolicy,
+    /// Fields that others may set.
+    pub ignore: &'a [IgnoreRule],
     /// Masks the secrets of the pass.
     pub redactor: &'a Redactor,
 }
@@ -284,12 +287,15 @@ impl Executor<'_> {
             }});
             self.cluster.take_over(&kind, &action.key, &seen, managed_fields).await?;
         }
-        let result = self.cluster.apply(&kind, manifest, action.precondition.uid.as_deref(), Mode::Write).await?;
+        let stated = action.stated.as_ref().unwrap_or(manifest);
+        let result = self.cluster.apply(&kind, stated, action.precondition.uid.as_deref(), Mode::Write).await?;
         let uid = result.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         let entry = entry(manifest, uid, desired, stored);
         stored.inventory.entries.insert(action.key.clone(), entry);
-        known.note_applied(manifest, &result, stored.salt.as_bytes());
-        let mut remaining = diff::compare(manifest, &result, &result, self.redactor);
+        known.note_applied(stated, &result, stored.salt.as_bytes());
+        let spared = diff::spare(manifest, &result, self.ignore);
+        let seen = spared.as_ref().map_or(&result, |spared| &spared.live);
+        let mut remaining = diff::compare(stated, seen, &result, self.redactor);
         if self.drift == DriftPolicy::Alert {
             remaining.retain(|difference| !matches!(difference.class, DriftClass::Undeclared | DriftClass::Foreign));
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{board::Board, ledger::Ledger, report};
+use super::{board::Board, execute::Execution, ledger::Ledger, report};
 use crate::{
     desired::DesiredState,
     diff::Redactor,
@@ -155,6 +155,15 @@ impl Herald {
             status.last_sync = Some(Timestamp::now());
             status.last_sync_seconds = Some(took.as_secs_f64());
         });
+    }
+
+    /// Counts what was written by what it meant to Redis.
+    pub(super) fn wrote(&self, plan: &Plan, execution: &Execution) {
+        for (key, _) in &execution.written {
+            if let Some(action) = plan.actions.iter().find(|action| action.key == *key) {
+                self.metrics.changed(&self.name, action.consequence);
+            }
+        }
     }
 
     /// An object was written because it had drifted.

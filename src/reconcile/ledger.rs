@@ -89,6 +89,7 @@ fn same_field(old: &Difference, new: &Difference) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        consequence::Consequence,
         difference::DriftClass,
         plan::{Cause, Precondition},
         revision::Revision,
@@ -109,8 +110,11 @@ mod tests {
             verb: if drift { Verb::Update } else { Verb::Unchanged },
             cause: if drift { Cause::Drift } else { Cause::Steady },
             differences: if drift { vec![difference] } else { Vec::new() },
+            consequence: Consequence::default(),
             precondition: Precondition::default(),
             take_over: None,
+            ignored: Vec::new(),
+            stated: None,
         };
         Plan {
             revision: Revision::try_from("a".repeat(40)).expect("an id"),

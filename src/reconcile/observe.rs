@@ -18,6 +18,7 @@ use crate::{
     cluster::{Cluster, ClusterError, Kind, Mode},
     desired::DesiredState,
     diff,
+    ignore::IgnoreRule,
     inventory::Inventory,
     live::{LiveObject, LiveState, Rejection, RejectionClass},
     plan::ENVIRONMENT_LABEL,
@@ -78,6 +79,8 @@ pub(crate) struct Observer<'a> {
     pub environment: &'a str,
     /// The key of the digests.
     pub salt: &'a [u8],
+    /// Fields that others may set.
+    pub ignore: &'a [IgnoreRule],
 }
 
 impl Observer<'_> {
@@ -116,6 +119,7 @@ impl Observer<'_> {
     fn strangers(&self, ours: &BTreeSet<&ObjectKey>) -> Vec<ObjectKey> {
         let labelled = self.watches.store().select(|key, object| {
             !ours.contains(key)
+                && !is_a_controllers(object)
                 && object.pointer("/metadata/labels").and_then(|labels| labels.get(ENVIRONMENT_LABEL))
                     == Some(&Value::from(self.environment))
         });
@@ -166,6 +170,8 @@ impl Observer<'_> {
             let Some(manifest) = manifest else {
                 return Ok((live.map_or(LiveObject::Absent, |object| present(&object, None)), None));
             };
+            let spared = live.as_deref().and_then(|live| diff::spare(manifest, live, self.ignore));
+            let manifest = spared.as_ref().map_or(manifest, |spared| &spared.manifest);
             let question = Question {
                 desired: diff::digest(&manifest.body, self.salt),
                 live: live.as_deref().map(diff::live_digest),
@@ -223,6 +229,15 @@ impl Observer<'_> {
             }
         }
     }
+}
+
+/// Controllers copy the labels of what they serve to objects of their own.
+fn is_a_controllers(object: &Value) -> bool {
+    const MANAGED: [&str; 2] = ["endpointslice.kubernetes.io/managed-by", "endpoints.kubernetes.io/managed-by"];
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let labels = object.pointer("/metadata/labels");
+    owners.is_some_and(|owners| !owners.is_empty())
+        || MANAGED.iter().any(|name| labels.and_then(|labels| labels.get(name)).is_some())
 }
 
 fn is_terminating(object: &Value) -> bool {

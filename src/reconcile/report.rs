@@ -7,11 +7,12 @@ use serde_json::Value;
 use crate::{
     desired::DesiredState,
     diff::Redactor,
+    difference::{Difference, DriftClass},
     environment::Environment,
     git::Mirror,
     health,
     live::{LiveObject, LiveState},
-    plan::{self, Plan, Verb},
+    plan::{self, Action, Plan, Verb},
     revision::Revision,
     status::{Commit, Health, ObjectRefusal, ObjectStatus},
 };
@@ -67,8 +68,15 @@ pub(super) fn objects(desired: &DesiredState, live: &LiveState, plan: &Plan, red
             action: action.verb.as_str().to_owned(),
             health: masked(live.objects.get(&action.key).map_or(Health::Missing, health_of), redactor),
             drift: if action.is_drift() { action.differences.clone() } else { Vec::new() },
+            overridden: overridden(action),
+            ignored: action.ignored.clone(),
+            consequence: action.consequence,
         })
         .collect()
+}
+
+fn overridden(action: &Action) -> Vec<Difference> {
+    action.differences.iter().filter(|difference| difference.class == DriftClass::Overridden).cloned().collect()
 }
 
 fn masked(health: Health, redactor: &Redactor) -> Health {
@@ -127,7 +135,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        plan::{Action, Cause, Precondition},
+        consequence::Consequence,
+        plan::{Cause, Precondition},
         resource::{Manifest, ObjectKey},
     };
 
@@ -154,8 +163,11 @@ mod tests {
             verb: Verb::Unchanged,
             cause: Cause::Steady,
             differences: Vec::new(),
+            consequence: Consequence::default(),
             precondition: Precondition::default(),
             take_over: None,
+            ignored: Vec::new(),
+            stated: None,
         };
         let plan = Plan { revision, actions: vec![action], warnings: Vec::new() };
         let reason = "admission webhook denied: hunter2-planted is too simple".to_owned();

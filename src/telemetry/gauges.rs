@@ -53,7 +53,7 @@ fn environment_info(scrape: &Scrape, status: &Status) {
 type Read = fn(&EnvironmentStatus) -> Option<f64>;
 
 /// Name, help and source of every gauge that has the label `environment` alone.
-const PER_ENVIRONMENT: [(&str, &str, Read); 9] = [
+const PER_ENVIRONMENT: [(&str, &str, Read); 11] = [
     ("redis_gitops_environment_synced", "1 when the branch tip is what is applied.", |e| {
         Some(flag(e.sync == SyncState::Synced))
     }),
@@ -73,6 +73,12 @@ const PER_ENVIRONMENT: [(&str, &str, Read); 9] = [
         "When the drift that lasts now was first seen; no series without drift.",
         |e| e.drift_first_seen.map(seconds),
     ),
+    ("redis_gitops_ignored_fields", "Fields that differ from Git and that an ignore rule hides.", |e| {
+        Some(e.objects.iter().map(|object| object.ignored.len()).sum::<usize>() as f64)
+    }),
+    ("redis_gitops_overridden_fields", "Fields that admission sets otherwise than Git says.", |e| {
+        Some(e.objects.iter().map(|object| object.overridden.len()).sum::<usize>() as f64)
+    }),
     ("redis_gitops_redis_pods_desired", "Redis pods the workload asks for.", |e| Some(f64::from(e.redis.desired))),
     ("redis_gitops_redis_pods_up", "Redis pods that answer with the right password.", |e| {
         Some(e.redis.pods.values().filter(|pod| pod.up).count() as f64)

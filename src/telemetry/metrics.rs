@@ -22,7 +22,7 @@ use super::{
     redis_series,
     series::{ONCE, Scrape, VALID},
 };
-use crate::{difference::DriftClass, status::Status};
+use crate::{consequence::Consequence, difference::DriftClass, status::Status};
 
 /// Upper bounds in seconds: 5 ms to 10 minutes.
 const BUCKETS: [f64; 16] =
@@ -45,6 +45,7 @@ struct Inner {
     sync: IntCounterVec,
     drift_detected: IntCounterVec,
     drift_corrected: IntCounterVec,
+    changes: IntCounterVec,
     git_fetch: IntCounterVec,
     kubernetes_requests: IntCounterVec,
     stage_seconds: HistogramVec,
@@ -113,6 +114,11 @@ impl Metrics {
                 "Objects brought back to what Git says.",
                 &["environment"],
             ),
+            changes: counter(
+                "redis_gitops_changes_total",
+                "Objects written, by what the change meant to Redis.",
+                &["environment", "consequence"],
+            ),
             git_fetch: counter(
                 "redis_gitops_git_fetch_total",
                 "Attempts to fetch a repository, by result.",
@@ -145,6 +151,9 @@ impl Metrics {
                 remove(&self.inner.drift_detected, &[gone, class.as_str()]);
             }
             remove(&self.inner.drift_corrected, &[gone]);
+            for consequence in Consequence::ALL {
+                remove(&self.inner.changes, &[gone, consequence.as_str()]);
+            }
         }
         for name in &names {
             for result in SyncResult::ALL {
@@ -154,6 +163,9 @@ impl Metrics {
                 self.inner.drift_detected.with_label_values(&[name, class.as_str()]);
             }
             self.inner.drift_corrected.with_label_values(&[name]);
+            for consequence in Consequence::ALL {
+                self.inner.changes.with_label_values(&[name, consequence.as_str()]);
+            }
         }
         known.environments = names;
     }
@@ -213,6 +225,13 @@ impl Metrics {
     pub fn drift_corrected(&self, environment: &str) {
         if self.known().environments.contains(environment) {
             self.inner.drift_corrected.with_label_values(&[environment]).inc();
+        }
+    }
+
+    /// One object was written.
+    pub fn changed(&self, environment: &str, consequence: Consequence) {
+        if self.known().environments.contains(environment) {
+            self.inner.changes.with_label_values(&[environment, consequence.as_str()]).inc();
         }
     }
 

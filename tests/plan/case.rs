@@ -7,6 +7,7 @@ use redis_gitops::{
     diff::{self, Redactor},
     difference::{Difference, DriftClass},
     environment::DriftPolicy,
+    ignore::IgnoreRule,
     inventory::{Entry, Inventory},
     live::{LiveObject, LiveState, Rejection, RejectionClass},
     plan::{self, ClusterFacts, Fact, Inputs, Plan, Policy, RedisFacts, StorageClass},
@@ -29,6 +30,8 @@ pub struct Case {
     #[serde(default)]
     policy: PolicyText,
     #[serde(default)]
+    ignore: Vec<Ignored>,
+    #[serde(default)]
     applied: Vec<Value>,
     git: Option<Vec<Value>>,
     confirm: Option<String>,
@@ -40,6 +43,27 @@ pub struct Case {
     unstable: Vec<Unstable>,
     #[serde(default)]
     facts: Facts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ignored {
+    kind: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    fields: Vec<String>,
+    manager: Option<String>,
+}
+
+impl Ignored {
+    fn rule(&self) -> IgnoreRule {
+        IgnoreRule {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            fields: self.fields.iter().map(|field| field.parse().expect("a pointer")).collect(),
+            manager: self.manager.clone(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -171,7 +195,11 @@ impl World {
         if live.pointer("/metadata/deletionTimestamp").is_some() {
             return LiveObject::Terminating { live };
         }
-        LiveObject::Present { live, merged: self.desired.get(key).map(|manifest| self.server.dry_run(manifest)) }
+        let asked = |manifest: &Manifest| {
+            let spared = diff::spare(manifest, &live, &self.policy.ignore);
+            self.server.dry_run(spared.as_ref().map_or(manifest, |spared| &spared.manifest))
+        };
+        LiveObject::Present { merged: self.desired.get(key).map(asked), live }
     }
 }
 
@@ -268,6 +296,7 @@ impl Case {
             drift: if self.policy.drift == "alert" { DriftPolicy::Alert } else { DriftPolicy::Correct },
             prune: self.policy.prune,
             throw_away: self.policy.throw_away,
+            ignore: self.ignore.iter().map(Ignored::rule).collect(),
         };
         let (cluster, redis) = self.facts.read();
         let mut world = World {

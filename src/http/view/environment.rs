@@ -7,6 +7,7 @@ use super::{
     redis::{Pod, pods},
 };
 use crate::{
+    consequence::Consequence,
     difference::Difference,
     http::format,
     resource::ObjectKey,
@@ -71,6 +72,9 @@ pub(in crate::http) struct Object {
     pub(in crate::http) message: String,
     pub(in crate::http) action: String,
     pub(in crate::http) drift: usize,
+    pub(in crate::http) ignored: usize,
+    pub(in crate::http) overridden: usize,
+    pub(in crate::http) consequence: &'static str,
 }
 
 /// One finding of the past.
@@ -240,6 +244,12 @@ impl Object {
             message: message.to_owned(),
             action: object.action.clone(),
             drift: object.drift.len(),
+            ignored: object.ignored.len(),
+            overridden: object.overridden.len(),
+            consequence: match object.consequence {
+                Consequence::Nothing => "",
+                other => other.meaning(),
+            },
         }
     }
 }
