@@ -70,22 +70,38 @@ impl Api {
         let (status, list) = self.send(Method::GET, &format!("{collection}?limit=1&{selector}"), "", &Value::Null);
         assert_eq!(status, 200, "GET {collection}: {list}");
         let from = list["metadata"]["resourceVersion"].as_str().expect("a list has a version");
+        let (api, collection, mut from) = (self.clone(), collection.to_owned(), from.to_owned());
+        let (sender, events) = mpsc::channel();
+        // The API server may end a watch at any time; it goes on from where it was.
+        thread::spawn(move || while api.follow(&collection, selector, &mut from, &sender) {});
+        Watch { events }
+    }
+
+    /// One connection of a watch; false when nobody listens any more.
+    fn follow(
+        &self,
+        collection: &str,
+        selector: &str,
+        from: &mut String,
+        sender: &mpsc::Sender<(Instant, Value)>,
+    ) -> bool {
         let uri =
             format!("{}{collection}?watch=true&timeoutSeconds=3600&resourceVersion={from}&{selector}", self.server);
-        let response =
-            self.agent.get(uri).header("Authorization", format!("Bearer {}", self.token)).call().expect("a watch");
+        let response = self.agent.get(uri).header("Authorization", format!("Bearer {}", self.token)).call();
+        // The server is gone when the run is over.
+        let Ok(response) = response else { return false };
         let lines = BufReader::new(response.into_body().into_with_config().limit(u64::MAX).reader()).lines();
-        let (sender, events) = mpsc::channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let at = Instant::now();
-                let mut event: Value = serde_json::from_str(&line).expect("JSON lines");
-                if sender.send((at, event["object"].take())).is_err() {
-                    return;
-                }
+        for line in lines.map_while(Result::ok) {
+            let at = Instant::now();
+            let mut event: Value = serde_json::from_str(&line).expect("JSON lines");
+            assert_ne!(event["type"], "ERROR", "the watch of {collection}: {event}");
+            let object = event["object"].take();
+            object["metadata"]["resourceVersion"].as_str().expect("a version").clone_into(from);
+            if sender.send((at, object)).is_err() {
+                return false;
             }
-        });
-        Watch { events }
+        }
+        true
     }
 
     fn send(&self, method: Method, path: &str, content_type: &str, body: &Value) -> (u16, Value) {

@@ -17,7 +17,7 @@ mod process;
 mod report;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -38,13 +38,15 @@ const FEW: usize = 3;
 /// Environments of the large daemon.
 const MANY: usize = 100;
 /// Pushes that change one environment.
-const PUSHES: usize = 50;
+const PUSHES: usize = 40;
 /// Manual changes.
 const DRIFTS: usize = 100;
 /// Manual changes of one environment in a row.
 const IN_A_ROW: usize = 10;
 /// Commits that change one object in each of many environments.
-const COMMITS: usize = 5;
+const COMMITS: usize = 3;
+/// How long without a request counts as quiet.
+const QUIET: Duration = Duration::from_secs(4);
 /// How long the idle daemon is watched.
 const IDLE: Duration = Duration::from_secs(60);
 /// Runs of each program that renders.
@@ -142,18 +144,19 @@ fn all_at(deployments: &Watch, fleet: &Fleet<'_>, wanted: &str) -> Instant {
     })
 }
 
-/// Waits until the daemon calls everything synced and its requests have ended.
+/// Waits until the daemon calls everything synced and nothing has made it ask the
+/// API server for a while: the controllers, too, are done with what was applied.
 fn settled(daemon: &Daemon, environments: usize) {
-    let mut before = -1.0;
+    let (mut before, mut since) = (-1.0, Instant::now());
     eventually("the daemon to be quiet", || {
         thread::sleep(Duration::from_millis(500));
         let text = daemon.get("/metrics");
         let synced = text.lines().filter(|l| l.starts_with("redis_gitops_environment_synced{") && l.ends_with(" 1"));
-        let done = synced.count() == environments;
-        let requests = daemon.requests();
-        let quiet = done && requests == before;
-        before = requests;
-        quiet
+        let requests: f64 = requests_by_verb(daemon).iter().filter(|(verb, _)| *verb != "watch").map(|(_, n)| n).sum();
+        if synced.count() != environments || requests != before {
+            (before, since) = (requests, Instant::now());
+        }
+        since.elapsed() > QUIET
     });
 }
 
@@ -172,12 +175,13 @@ fn pushes(fleet: &Fleet<'_>, daemon: &Daemon, deployments: &Watch, what: &str, b
 /// Each environment is changed some times in a row, so that a pause that grows
 /// with each correction would show.
 fn drifts(fleet: &Fleet<'_>, api: &Api, deployments: &Watch, what: &str) {
-    let [mut all, mut seen_to_seen, mut first, mut last] = [const { Sample::new() }; 4];
+    let [mut bare, mut all, mut seen_to_seen, mut first, mut last] = [const { Sample::new() }; 5];
     for number in 0..DRIFTS {
         let index = number / IN_A_ROW % fleet.count();
         let name = fleet.name(index);
         let begun = Instant::now();
         api.merge(&fleet.deployment(index), &json!({"spec": {"replicas": 0}}));
+        bare.add(begun.elapsed());
         let changed = deployments.until("the change", |o| namespace(o) == name && replicas(o) == Some(0));
         let corrected = deployments.until("its correction", |o| namespace(o) == name && replicas(o) == Some(1));
         all.add(corrected - begun);
@@ -190,28 +194,41 @@ fn drifts(fleet: &Fleet<'_>, api: &Api, deployments: &Watch, what: &str) {
     }
     durations(&format!("{what}: manual change sent → corrected"), &all, "100 (later 15)");
     durations("… from the watch event of the change", &seen_to_seen, "");
+    durations("… the change's own request, by a bare client", &bare, "");
     durations("… the first of ten in a row", &first, "");
     durations("… the tenth of ten in a row", &last, "");
 }
 
 /// Requests and CPU of a daemon that has nothing to do.
 fn idle(daemon: &Daemon) {
-    let (requests, cpu) = (daemon.requests(), process::cpu(daemon.pid()));
-    let watches = |daemon: &Daemon| {
-        let text = daemon.get("/metrics");
-        let lines = text.lines().filter(|line| line.starts_with("redis_gitops_kubernetes_requests_total{"));
-        let watch = lines.filter(|line| line.contains("verb=\"watch\""));
-        watch.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
-    };
-    let watch_requests = watches(daemon);
+    let (before, cpu) = (requests_by_verb(daemon), process::cpu(daemon.pid()));
     thread::sleep(IDLE);
+    let after = requests_by_verb(daemon);
     let minutes = IDLE.as_secs_f64() / 60.0;
-    let watch_requests = (watches(daemon) - watch_requests) / minutes;
-    let requests = (daemon.requests() - requests) / minutes - watch_requests;
     let cpu = (process::cpu(daemon.pid()) - cpu) / minutes;
-    figure("idle, 100 environments: requests per minute beside watches", &format!("{requests:.0}"), "0");
-    figure("… watches opened again per minute", &format!("{watch_requests:.0}"), "");
+    let grown = after.iter().map(|(verb, count)| (verb, (count - before.get(verb).unwrap_or(&0.0)) / minutes));
+    let (watches, others): (Vec<_>, Vec<_>) =
+        grown.filter(|(_, count)| *count > 0.0).partition(|(verb, _)| *verb == "watch");
+    let text = |counts: Vec<(&String, f64)>| {
+        counts.iter().map(|(verb, count)| format!("{count:.0} {verb}")).collect::<Vec<_>>().join(", ")
+    };
+    let others = if others.is_empty() { "0".to_owned() } else { text(others) };
+    figure("idle, 100 environments: requests per minute beside watches", &others, "0");
+    figure("… watches opened again per minute", &text(watches), "");
     figure("… CPU per minute", &format!("{cpu:.2} s"), "");
+}
+
+/// All requests to the API server so far.
+fn requests_by_verb(daemon: &Daemon) -> BTreeMap<String, f64> {
+    let mut counts = BTreeMap::new();
+    for line in daemon.get("/metrics").lines() {
+        if let Some(labels) = line.strip_prefix("redis_gitops_kubernetes_requests_total{") {
+            let verb = labels.split("verb=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it has a verb");
+            let count: f64 = labels.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+            *counts.entry(verb.to_owned()).or_default() += count;
+        }
+    }
+    counts
 }
 
 /// Whole processes in turn, so that both meet the same machine.
