@@ -129,6 +129,8 @@ proptest! {
     /// Whatever text a value holds, what `toYaml` writes reads back as the same.
     #[test]
     fn yaml_round_trips(text in "[ -~\n\té€🎉\u{a0}]{0,120}", key in "[ -~]{0,20}") {
+        // Helm writes the merge key without quotes, and then cannot read it either.
+        prop_assume!(key != "<<");
         let value = serde_json::json!({ key: [text] });
         // Helm cuts the last line break, which a block value may need.
         let written = to_yaml(&Value::from_json(&value)).expect("it has a YAML form") + "\n";
