@@ -199,6 +199,8 @@ must one_primary 1 2
 for number in 0 1 2; do
   within 5 "Sentinel $number does not know the new primary" eval "[ \"\$(named $number)\" = $new ]"
   sentinel_of "$number"
+  # The Sentinel that leads names the new primary before it has ended the move.
+  within 30 "Sentinel $number does not end the move" grep -q '+switch-master' "$pod/log"
   [ "$(grep -c '+switch-master' "$pod/log")" = 1 ] || die "the primary was moved more than once"
 done
 finish
